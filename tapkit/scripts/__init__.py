@@ -1,0 +1,1 @@
+"""The commands: one file a script, each with main(argv) -> exit status."""
