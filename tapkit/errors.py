@@ -50,6 +50,12 @@ class PluginError(TapkitError):
     """A plug-in is unknown, badly registered, or does not do what a plug-in must."""
 
 
+class UnknownPluginError(PluginError):
+    """No plug-in has the name that was typed."""
+
+    exit_status = EXIT_USAGE
+
+
 class ServiceError(TapkitError):
     """A service cannot be put where it was asked to be, or did not start or stop."""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from types import ModuleType, TracebackType
-from typing import Any
 
 from tapkit.errors import BrokenModuleError, NotFoundError, describe
+
+TYPE_CHECKING = False  # typing's own constant, without the 10 ms that importing it costs
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType, TracebackType
+    from typing import Any
 
 
 def named_module(name: str) -> ModuleType:
@@ -32,27 +35,30 @@ def named_module(name: str) -> ModuleType:
 def named_object(name: str) -> Any:
     """The object a dotted name stands for: `package.module.Class.method`.
 
-    The longest prefix that is a module is imported; the rest are attributes.
+    Each part is an attribute of what the parts before it name, or else a module in it.
 
     Raises:
         NotFoundError, BrokenModuleError: as `named_module`.
     """
-    parts = name.split(".")
-    for length in range(len(parts), 0, -1):
-        module_name = ".".join(parts[:length])
-        try:
-            found: Any = named_module(module_name)
-        except NotFoundError:
-            if length == 1:
-                raise
-            continue
-        for attribute in parts[length:]:
-            if not hasattr(found, attribute):
-                close = suggestion(attribute, dir(found))
-                raise NotFoundError(f"{module_name} has no {'.'.join(parts[length:])!r}{close}")
-            found = getattr(found, attribute)
-        return found
-    raise NotFoundError("an empty name names nothing")
+    first, *rest = name.split(".")
+    found: Any = named_module(first)
+    done = first
+    for part in rest:
+        if not hasattr(found, part):
+            _import_part(found, done, part)
+        found = getattr(found, part)
+        done = f"{done}.{part}"
+    return found
+
+
+def _import_part(found: Any, name: str, part: str) -> None:
+    missing = NotFoundError(f"{name} has no {part!r}{suggestion(part, dir(found))}")
+    if not hasattr(found, "__path__"):
+        raise missing
+    try:
+        named_module(f"{name}.{part}")
+    except NotFoundError:
+        raise missing from None
 
 
 def qualified_name(thing: Any) -> str:

@@ -1,0 +1,142 @@
+"""A directory in which a test runs mktap and twistd as a user would, as real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30.0  # seconds; a deadline for what takes milliseconds, so that nothing hangs
+
+T = TypeVar("T")
+
+
+def wait_for(what: str, fact: Callable[[], T | None], patience: float = PATIENCE) -> T:
+    """Wait until `fact` returns something true, and return it; fail after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while not (value := fact()):
+        assert time.monotonic() < deadline, f"waited {patience:g} s in vain for {what}"
+        time.sleep(0.005)  # between two looks at a fact, not instead of one
+    return value
+
+
+class Place:
+    """Where commands are run; every process started here carries its mark, and is reaped."""
+
+    def __init__(self, path: Path):
+        path.mkdir()
+        self.path = path
+        self.mark = uuid.uuid4().hex
+        self.env = {name: v for name, v in os.environ.items() if not name.startswith("PYTHON")}
+        self.env |= {"TAPKIT_TEST_MARK": self.mark, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+
+    def command(self, name: str, *arguments: str | Path) -> list[str]:
+        """The command line of one of the scripts in bin/."""
+        return [sys.executable, str(ROOT / "bin" / name), *map(str, arguments)]
+
+    def run(self, name: str, *arguments: str | Path, **more: object) -> subprocess.CompletedProcess:
+        """Run a script to its end."""
+        options = {"cwd": self.path, "env": self.env, "stdin": subprocess.DEVNULL} | more
+        return subprocess.run(
+            self.command(name, *arguments), capture_output=True, text=True, timeout=60, **options
+        )
+
+    def mktap(self, *arguments: str | Path) -> subprocess.CompletedProcess:
+        return self.run("mktap", *arguments)
+
+    def twistd(self, *arguments: str | Path) -> subprocess.CompletedProcess:
+        return self.run("twistd", *arguments)
+
+    @contextlib.contextmanager
+    def foreground(self, *arguments: str | Path) -> Iterator[subprocess.Popen]:
+        """twistd in the foreground, its log going to `foreground.log`."""
+        with open(self.path / "foreground.log", "w") as log:
+            process = subprocess.Popen(
+                self.command("twistd", *arguments),
+                cwd=self.path,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def file_names(self) -> list[str]:
+        return sorted(os.listdir(self.path))
+
+    def add_module(self, name: str, text: str) -> None:
+        """A module or package file that the commands can import."""
+        path = self.path / "lib" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        self.env["PYTHONPATH"] = os.pathsep.join([str(self.path / "lib"), str(ROOT)])
+
+    def log(self, name: str = "twistd.log") -> str:
+        path = self.path / name
+        return path.read_text() if path.exists() else ""
+
+    def port(self, log: str = "twistd.log") -> int:
+        """The TCP port the log says a service listens on (the last one it says)."""
+
+        def said() -> str | None:
+            ports = re.findall(r"listening on \S+:(\d+)(?! \(udp\))", self.log(log))
+            return ports[-1] if ports else None
+
+        return int(wait_for(f"a port in {log}", said))
+
+    def pid(self, pidfile: str = "twistd.pid") -> int:
+        return int((self.path / pidfile).read_text())
+
+    def kill(self, pidfile: str = "twistd.pid", signal: int = 15) -> None:
+        """Signal the daemon and wait until it is gone."""
+        process = psutil.Process(self.pid(pidfile))
+        process.send_signal(signal)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.wait(PATIENCE)
+
+    def processes(self) -> list[psutil.Process]:
+        """What runs with this place's mark."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                marked = process.environ().get("TAPKIT_TEST_MARK") == self.mark
+                if marked and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def reap(self) -> None:
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+                process.wait(PATIENCE)
+
+
+def ask(port: int, host: str = "127.0.0.1", say: bytes = b"", half_close: bool = False) -> bytes:
+    """Connect, say something, and read until the other side closes.
+
+    With `half_close` the other side is told that nothing more will be said.
+    """
+    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
+        if say:
+            connection.sendall(say)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := connection.recv(65536):
+            answer += data
+        return answer
