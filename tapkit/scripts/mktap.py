@@ -1,0 +1,111 @@
+"""mktap: find a TAP builder, let it make a service, write the whole Application to a file."""
+
+from __future__ import annotations
+
+import os
+
+from tapkit import command_line, usage
+from tapkit.errors import EXIT_OK, TapkitError, UsageError
+from tapkit.scripts import builders
+from tapkit.scripts.console import HELP, run, version_line
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
+if TYPE_CHECKING:
+    from typing import Any
+
+PROGRAM = "mktap"
+
+
+def main(argv: list[str], doc: str) -> int:
+    """Run mktap; `doc` is its usage text, which docopt reads."""
+    return run(PROGRAM, lambda: _main(argv, doc))
+
+
+def _main(argv: list[str], doc: str) -> int:
+    if argv in HELP:
+        return _help(doc)
+    arguments = command_line.parse(doc, argv, prog=PROGRAM, options_first=True).arguments
+    if arguments["--help"]:
+        return _help(doc)
+    if arguments["--version"]:
+        print(version_line(PROGRAM))
+        return EXIT_OK
+    return _make(arguments)
+
+
+def _help(doc: str) -> int:
+    print(doc.strip(), builders.listing(PROGRAM), sep="\n\n", end="")
+    return EXIT_OK
+
+
+def _make(arguments: dict[str, Any]) -> int:
+    if arguments["--encrypted"]:
+        raise TapkitError("encryption is not there yet", "--encrypted", "nothing was written")
+    form = _form(arguments)
+    found = builders.find(PROGRAM, debug=arguments["--debug"], progress=arguments["--progress"])
+    name = arguments["COMMAND"]
+    try:
+        built = builders.build(PROGRAM, found, name, arguments["ARGS"])
+    except usage.HelpRequested as asked:
+        print(asked.text, end="")
+        return EXIT_OK
+    application, path = _put_together(arguments, name, built, form)
+    return _save(application, path, name, built, dry_run=arguments["--dry-run"])
+
+
+def _form(arguments: dict[str, Any]) -> str | None:
+    """The form asked for; None where none was, and --append keeps the file's own."""
+    asked = {"--type": arguments["--type"]}
+    asked["--xml"] = "xml" if arguments["--xml"] else None
+    asked["--source"] = "source" if arguments["--source"] else None
+    given = {option: form for option, form in asked.items() if form}
+    if len(set(given.values())) > 1:
+        raise UsageError(f"{' and '.join(given)} contradict each other", None, "give one of them")
+    if not given:
+        return None
+    from tapkit.image import forms
+
+    return forms.by_name(next(iter(given.values()))).name
+
+
+def _put_together(
+    arguments: dict[str, Any], command: str, built: builders.Built, form: str | None
+) -> tuple[Any, str]:
+    """The Application to save, and the file to save it in."""
+    from tapkit import application as applications
+    from tapkit.run import privileges
+
+    uid = arguments["--uid"] and privileges.user_id(arguments["--uid"])
+    gid = arguments["--gid"] and privileges.group_id(arguments["--gid"])
+    if arguments["--append"] is None:
+        name = command if arguments["--appname"] is None else arguments["--appname"]
+        application = applications.new(name, built.service, uid, gid)
+        if form:
+            application.setStyle(form)
+        return application, application.file_name()
+    path = arguments["--append"]
+    application = applications.load(path)
+    application.addService(built.service)
+    for attribute, value in (("name", arguments["--appname"]), ("uid", uid), ("gid", gid)):
+        if value is not None:
+            setattr(application, attribute, value)
+    if form and form != application.form:
+        application.setStyle(form)
+        path = os.path.join(os.path.dirname(path), application.file_name())
+    return application, path
+
+
+def _save(
+    application: Any, path: str, command: str, built: builders.Built, *, dry_run: bool
+) -> int:
+    from tapkit import application as applications
+
+    made_with: dict[str, Any] = {"tap_type": command, "options": built.options}
+    if dry_run:
+        size = len(applications.dumps(application, **made_with))
+        print(f"Would save {application.name} application to {path} ({size} bytes).")
+        return EXIT_OK
+    print(f"Saving {application.name} application to {path}...", flush=True)
+    applications.save(application, path, **made_with)
+    print("Saved.")
+    return EXIT_OK
