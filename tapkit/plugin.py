@@ -12,8 +12,6 @@ errors. What is wrong with one drop-in costs that drop-in alone: it is in `Found
 
 from __future__ import annotations
 
-from tapkit import drop_in, plugin_path
-from tapkit.drop_in import PlugIn
 from tapkit.errors import (
     BrokenModuleError,
     NotFoundError,
@@ -22,8 +20,10 @@ from tapkit.errors import (
     UnknownPluginError,
     describe,
 )
+from tapkit.finding import drop_in, search_path
+from tapkit.finding.drop_in import PlugIn
 from tapkit.names import innermost_place, named_module, suggestion
-from tapkit.secrecy import hide_secrets
+from tapkit.options.secrecy import hide_secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from tapkit.plugin_path import Debug, Progress, Source
+    from tapkit.finding.search_path import Debug, Progress, Source
 
 __all__ = ["Builder", "Found", "PlugIn", "find", "load", "load_builder", "make_service"]
 
@@ -111,7 +111,7 @@ def find(
     """
     found = Found(type)
     last: list[Source] = []
-    for source in plugin_path.sources(path, progress, debug):
+    for source in search_path.sources(path, progress, debug):
         if source.owner == LAST and source.is_drop_in:
             last.append(source)
         else:

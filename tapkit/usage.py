@@ -21,14 +21,14 @@ from __future__ import annotations
 import os
 import sys
 
-from tapkit import option_table
-from tapkit.command_line import parse
 from tapkit.errors import TapkitError, UsageError
-from tapkit.help_text import NO_BREAK, paragraphs, terminal_width, two_columns
 from tapkit.names import refuse_misspelt_hooks, suggestion
-from tapkit.option_grammar import REQUESTS, Grammar
-from tapkit.option_table import Option
-from tapkit.secrecy import HIDDEN, hide_secrets, is_secret, public_options, shown
+from tapkit.options import table
+from tapkit.options.command_line import parse
+from tapkit.options.grammar import REQUESTS, Grammar
+from tapkit.options.help_text import NO_BREAK, paragraphs, terminal_width, two_columns
+from tapkit.options.secrecy import HIDDEN, hide_secrets, is_secret, public_options, shown
+from tapkit.options.table import Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,11 +109,11 @@ class Options(_Mapping):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_misspelt_hooks(cls, HOOKS)
-        option_table.declared(cls)
-        option_table.check_subcommands(cls)
+        table.declared(cls)
+        table.check_subcommands(cls)
 
     def __init__(self) -> None:
-        super().__init__(option_table.defaults(type(self)))
+        super().__init__(table.defaults(type(self)))
 
     @property
     def opts(self) -> Options:
@@ -123,7 +123,7 @@ class Options(_Mapping):
     @property
     def docs(self) -> dict[str, str]:
         """The documentation of every option, by its long name."""
-        return {name: option.doc for name, option in option_table.declared(type(self)).items()}
+        return {name: option.doc for name, option in table.declared(type(self)).items()}
 
     def __repr__(self) -> str:
         shown = (
@@ -205,13 +205,13 @@ class Options(_Mapping):
             width: columns of the terminal; None asks it.
         """
         width = width or terminal_width()
-        table = sorted(
-            option_table.declared(type(self)).values(), key=lambda o: o.method in REQUESTS
+        shown_options = sorted(
+            table.declared(type(self)).values(), key=lambda o: o.method in REQUESTS
         )
         parts = [self.getSynopsis() + "\n"]
         if self.longdesc:
             parts.append(paragraphs(self.longdesc, width))
-        parts.append("Options:\n" + two_columns(map(_help_row, table), width))
+        parts.append("Options:\n" + two_columns(map(_help_row, shown_options), width))
         if self.subCommands:
             rows = [
                 (f"{name}, {short}" if short else name, doc or "")
@@ -225,8 +225,8 @@ class Options(_Mapping):
         if self.subCommands:
             takes = ["command"], 0, "args"
         elif type(self).parseArgs is not Options.parseArgs:
-            takes = option_table.positionals(self.parseArgs)
-        return Grammar(option_table.declared(type(self)).values(), takes)
+            takes = table.positionals(self.parseArgs)
+        return Grammar(table.declared(type(self)).values(), takes)
 
     def _take(self, option: Option, value: str | None) -> None:
         try:

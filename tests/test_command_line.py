@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapkit import command_line
 from tapkit.errors import EXIT_USAGE, UsageError
+from tapkit.options import command_line
 from tests.place import ROOT
 
 DOC = """Serve something.
@@ -276,7 +276,7 @@ def test_secrets_stay_secret(secret: str, other: str, form: str) -> None:
 def test_imports_little() -> None:
     """The module imports neither docopt nor anything else that a start would wait for."""
     code = (
-        "import sys; from tapkit import command_line; "
+        "import sys; from tapkit.options import command_line; "
         "print(*{'docopt', 're', 'typing', 'inspect', 'difflib', 'asyncio'} & set(sys.modules))"
     )
     done = subprocess.run(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapkit import drop_in
 from tapkit.errors import PluginError
+from tapkit.finding import drop_in
 
 TUTORIAL = b"""register("Quote of the Day TAP Builder",
          "TwistedQuotes.quotetap",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapkit import help_text
+from tapkit.options import help_text
 
 
 def test_two_columns() -> None:

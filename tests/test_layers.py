@@ -15,8 +15,7 @@ from tests.place import ROOT
 LAYERS = [
     {"errors", "names", "styles"},
     {"walk", "service", "ports", "listening", "accepting", "serving", "connection", "protocol"}
-    | {"clients", "datagrams", "timers", "internet", "command_line", "option_table"}
-    | {"option_grammar", "help_text", "secrecy", "usage", "plugin_path", "drop_in", "plugin"},
+    | {"clients", "datagrams", "timers", "internet", "options", "usage", "finding", "plugin"},
     {"image", "source", "journal"},
     {"application"},
     {"run"},

@@ -7,7 +7,7 @@ import sys
 
 from tapkit import __version__
 from tapkit.errors import EXIT_FAILED, TapkitError, describe
-from tapkit.help_text import terminal_width, two_columns
+from tapkit.options.help_text import terminal_width, two_columns
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from tapkit import command_line, usage
+from tapkit import usage
 from tapkit.errors import EXIT_OK, TapkitError, UsageError
+from tapkit.options import command_line
 from tapkit.scripts import builders
 from tapkit.scripts.console import HELP, run, version_line
 

@@ -11,8 +11,8 @@ import os
 import stat
 import sys
 
-from tapkit.drop_in import SIZE_LIMIT
 from tapkit.errors import PluginError
+from tapkit.finding.drop_in import SIZE_LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

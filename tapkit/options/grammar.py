@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from tapkit.option_table import Option
+    from tapkit.options.table import Option
 
 # Methods whose options ask for a text: they win over whatever else is on the command line.
 REQUESTS = ("opt_help", "opt_version")

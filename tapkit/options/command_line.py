@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from tapkit.errors import UsageError
 from tapkit.names import suggestion
-from tapkit.secrecy import is_secret, shown
+from tapkit.options.secrecy import is_secret, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""How `plugin.find` works: where plug-ins may be, and what a drop-in registers."""

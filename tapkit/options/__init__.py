@@ -1,0 +1,1 @@
+"""How `usage.Options` works: declarations, grammar, reading, help, secrets."""
