@@ -31,6 +31,14 @@ def wait_for(what: str, fact: Callable[[], T | None], patience: float = PATIENCE
     return value
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or only waits for its parent to notice."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 class Place:
     """Where commands are run; every process started here carries its mark, and is reaped."""
 
@@ -106,8 +114,7 @@ class Place:
         """Signal the daemon and wait until it is gone."""
         process = psutil.Process(self.pid(pidfile))
         process.send_signal(signal)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.wait(PATIENCE)
+        wait_for("the daemon to end", lambda: has_ended(process))
 
     def processes(self) -> list[psutil.Process]:
         """What runs with this place's mark."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.place import PATIENCE, ROOT, wait_for
+from tests.place import PATIENCE, ROOT, has_ended, wait_for
 
 # The body runs in the daemon; `report` is its end. The parent prints the verdict.
 PARENT = """
@@ -45,10 +45,9 @@ def detach(folder: Path, body: str, limit: float | None = None) -> str:
 
 
 def daemon_is_gone(folder: Path) -> bool:
-    """Whether the daemon and its watcher have ended."""
-    pid = int((folder / "daemon.pid").read_text())
+    """Whether the daemon has ended."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return has_ended(psutil.Process(int((folder / "daemon.pid").read_text())))
     except psutil.NoSuchProcess:
         return True
 

@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
 from tapkit.errors import EXIT_FAILED, EXIT_OK
@@ -60,9 +61,10 @@ class Report:
 class Waiting:
     """The parent's end: wait for the verdict."""
 
-    def __init__(self, fd: int, watcher: int):
+    def __init__(self, fd: int, watcher: int, mask: Iterable[int]):
         self._fd = fd
         self._watcher = watcher
+        self._mask = mask
 
     def wait(self, limit: float | None) -> Verdict:
         """Wait until the daemon is ready, has failed or died, or `limit` seconds are over.
@@ -71,6 +73,7 @@ class Waiting:
         is never one left that nobody was told of.
         """
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
             told = self._read(limit)
         except BaseException:
             self._stop()
@@ -113,12 +116,14 @@ def detach() -> Waiting | Report:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     to_parent, from_watcher = os.pipe()
+    # Between the fork and the wait an interrupt would leave a daemon nobody waits for.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     watcher = os.fork()
     if watcher:
         os.close(from_watcher)
-        return Waiting(to_parent, watcher)
+        return Waiting(to_parent, watcher, mask)
     os.close(to_parent)
-    return _in_watcher(from_watcher)
+    return _in_watcher(from_watcher, mask)
 
 
 def redirect_streams(log_fd: int | None) -> None:
@@ -131,7 +136,7 @@ def redirect_streams(log_fd: int | None) -> None:
         os.close(nothing)
 
 
-def _in_watcher(to_parent: int) -> Report:
+def _in_watcher(to_parent: int, mask: Iterable[int]) -> Report:
     """Fork the daemon, and stay as its watcher; only the daemon returns."""
     os.setsid()
     # An interrupted parent stops the whole session; the watcher stays to say how it ended.
@@ -148,6 +153,7 @@ def _in_watcher(to_parent: int) -> Report:
     os.close(to_watcher)
     os.close(to_parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return Report(from_daemon)
 
 

@@ -104,7 +104,8 @@ def _serve_in_background(
         verdict = _serve(settings, application, saving, pidfile, report.ready)
     except BaseException as error:
         status = error.exit_status if isinstance(error, TapkitError) else EXIT_FAILED
-        log.critical("%s", describe(error), exc_info=None if _ours(error) else error)
+        if log.hasHandlers():  # else it is the log itself that can't be opened
+            log.critical("%s", describe(error), exc_info=None if _ours(error) else error)
         report.failed(status, describe(error))
         return daemonize.Verdict(status, "")
     return verdict
