@@ -1,23 +1,25 @@
 """The service tree: what starts and stops, in which order, and who holds whom.
 
 The three hooks (`privilegedStartService`, `startService`, `stopService`) may be plain methods
-or coroutines. A `MultiService` walks its children as a generator of the awaitables it meets
-(`_walk`): as long as no child makes it wait it runs to its end at once, without a loop; the
-rest becomes one task. What a walk returns may be awaited or dropped: an override
+or coroutines; a `MultiService` walks its children (`tapkit.walk`), at once as far as none of
+them makes it wait. What a walk returns may be awaited or dropped: an override
 `def startService(self): super().startService()` that forgets to pass it on loses nothing,
 because the parent waits for the child's unfinished walk as well.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import Awaitable, Generator, Iterator
+import logging
+from collections.abc import Awaitable, Iterator
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from tapkit.errors import ServiceError, describe
 from tapkit.names import qualified_name, refuse_misspelt_hooks, suggestion
 from tapkit.styles import Persistent
+from tapkit.walk import DONE, Steps, after, one_after_another, walk
+
+logger = logging.getLogger("tapkit.service")
 
 HOOKS = (
     "setName",
@@ -28,8 +30,6 @@ HOOKS = (
     "stopService",
 )
 COLLECTION_HOOKS = ("addService", "removeService", "getServiceNamed")
-
-Steps = Generator[Awaitable[Any], None, None]
 
 
 @runtime_checkable
@@ -58,27 +58,19 @@ class IServiceCollection(Protocol):
     def getServiceNamed(self, name: str) -> Any: ...
 
 
-class _Done:
-    """What a hook that has nothing to wait for returns: `await` it or drop it."""
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return iter(())  # type: ignore[return-value]  # an empty iterator ends an await at once
-
-
-DONE = _Done()
-
-
 class Service(Persistent):
     """A leaf of the tree. Override the hooks; call `super()` in them.
 
     A service that was loaded, or copied, is never running, whatever it was before.
     """
 
-    volatile: ClassVar[tuple[str, ...]] = ("running",)
+    volatile: ClassVar[tuple[str, ...]] = ("running", "_unfinished", "_stopping")
 
     name: str | None = None
     running: bool = False
     parent: Any = None
+    _unfinished: Awaitable[None] | None = None
+    _stopping: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -105,7 +97,7 @@ class Service(Persistent):
         if self.parent is None:
             return parent.addService(self)
         _refuse_under(self, parent)  # while it still has its place
-        return _walk(_one_after_another(self.disownServiceParent, lambda: parent.addService(self)))
+        return walk(one_after_another(self.disownServiceParent, lambda: parent.addService(self)))
 
     def disownServiceParent(self) -> Awaitable[None]:
         """Leave the parent, stopping if running."""
@@ -128,13 +120,29 @@ class Service(Persistent):
         self.running = False
         return DONE
 
+    def _begin(self, steps: Steps) -> Awaitable[None]:
+        """Walk the steps of a start, noting it while unfinished: its awaitable may be dropped."""
+        self._stopping = False
+        return self._note(walk(steps))
+
+    def _end(self, steps: Steps) -> Awaitable[None]:
+        """Walk the steps of a stop, when an unfinished start has undone what it did.
+
+        A start that went on behind the stop's back would leave a stopped tree half running.
+        """
+        unfinished, cancel = self._unfinished, not self._stopping
+        self._stopping = True
+        return self._note(walk(after(unfinished, steps, cancel)))
+
+    def _note(self, begun: Awaitable[None]) -> Awaitable[None]:
+        self._unfinished = None if begun is DONE else begun
+        return begun
+
 
 class MultiService(Service):
     """A service that holds services; starts them in order, stops them in reverse."""
 
-    volatile: ClassVar[tuple[str, ...]] = ("_unfinished", "_prepared")
-
-    _unfinished: Awaitable[None] | None = None
+    volatile: ClassVar[tuple[str, ...]] = ("_to_release",)
 
     def __init__(self) -> None:
         self.services: list[Any] = []
@@ -173,7 +181,7 @@ class MultiService(Service):
             )
         self.services.append(service)
         service.parent = self
-        return _walk(self._start_late(service)) if self.running else DONE
+        return walk(self._start_late(service)) if self.running else DONE
 
     def removeService(self, service: Any) -> Awaitable[None]:
         """Let a child go; it stops if it runs.
@@ -189,7 +197,7 @@ class MultiService(Service):
         held = id(service) in self._held()
         self._held().discard(id(service))
         if service.running or held:
-            return _walk(_stop_all([(path, service)]))
+            return walk(_stop_all([(path, service)]))
         return DONE
 
     def privilegedStartService(self) -> Awaitable[None]:
@@ -212,49 +220,39 @@ class MultiService(Service):
             ServiceError: naming each child that failed to stop, and why.
         """
         super().stopService()
-        return self._begin(self._stop_children())
-
-    def _begin(self, steps: Steps) -> Awaitable[None]:
-        self._unfinished = None
-        walk = _walk(steps)
-        if walk is not DONE:
-            self._unfinished = walk
-        return walk
+        return self._end(self._stop_children())
 
     def _held(self) -> set[int]:
-        """The ids of the children whose privileged start was done: they may hold a port."""
-        held: set[int] = vars(self).setdefault("_prepared", set())
+        """The ids of the children to stop though they do not run: they may hold a port."""
+        held: set[int] = vars(self).setdefault("_to_release", set())
         return held
 
     def _prepare_children(self) -> Steps:
         for service in list(self.services):
-            yield from self._attempt(service, "privilegedStartService", set())
+            if service.parent is self:  # a sibling's hook may have removed it meanwhile
+                yield from self._attempt(service, "privilegedStartService")
 
     def _start_children(self) -> Steps:
-        started: set[int] = set()
         for service in list(self.services):
-            yield from self._attempt(service, "startService", started)
-            started.add(id(service))
+            if service.parent is self:
+                yield from self._attempt(service, "startService")
 
     def _start_late(self, service: Any) -> Steps:
         for hook in ("privilegedStartService", "startService"):
-            try:
-                yield from self._call_child(service, hook)
-            except Exception as error:
-                failure = _not_started(path_of(service), error)
-                yield from _stop_held(self, [service] if id(service) in self._held() else [])
-                raise failure from error
+            yield from self._attempt(service, hook, late=True)
 
-    def _attempt(self, service: Any, hook: str, started: set[int]) -> Steps:
+    def _attempt(self, service: Any, hook: str, late: bool = False) -> Steps:
+        """Call a child's hook; if it fails, stop it and, unless it came late, its siblings."""
         try:
             yield from self._call_child(service, hook)
         except BaseException as error:
             # BaseException: a cancelled start must release its ports like a failed one.
             failure = _not_started(path_of(service), error)
-            to_stop = [s for s in self.services if id(s) in self._held() or id(s) in started]
-            yield from _stop_held(self, to_stop)
-            self.running = False
-            if not isinstance(error, Exception):
+            service.running = False  # its own start may have set this before it failed
+            yield from _undo_start(self, [service] if late else self.services)
+            if not late:
+                self.running = False
+            if failure is error or not isinstance(error, Exception):
                 raise
             raise failure from error
 
@@ -262,11 +260,17 @@ class MultiService(Service):
         if hook == "privilegedStartService" and _overrides(service, hook):
             self._held().add(id(service))
         yield from _call(service, hook)
+        if hook == "startService" and not service.running:
+            self._held().add(id(service))  # its override calls no super(); stop it all the same
 
     def _stop_children(self) -> Steps:
-        children = [s for s in self.services if s.running or id(s) in self._held()]
-        self._held().clear()
-        yield from _stop_all([(path_of(service), service) for service in children])
+        yield from _stop_all(self._take_active(self.services))
+
+    def _take_active(self, services: list[Any]) -> list[tuple[str, Any]]:
+        """Those of `services` that run or hold something, with their paths, to be stopped."""
+        active = [s for s in services if s.running or id(s) in self._held()]
+        self._held().difference_update(map(id, active))
+        return [(path_of(service), service) for service in active]
 
 
 def path_of(service: Any) -> str:
@@ -337,88 +341,29 @@ def _not_started(path: str, error: BaseException) -> ServiceError:
     return ServiceError(f"a service did not start: {describe(error)}", path)
 
 
-def _stop_held(parent: MultiService, services: list[Any]) -> Steps:
-    """Undo a failed start. What fails here is told to the loop: the start's own failure leads."""
-    parent._held().difference_update(map(id, services))
+def _undo_start(parent: MultiService, services: list[Any]) -> Steps:
+    """Undo a failed start. What fails here is logged: the start's own failure leads."""
     try:
-        yield from _stop_all([(path_of(service), service) for service in services])
+        yield from _stop_all(parent._take_active(services))
     except ServiceError as error:
-        _tell(error)
+        logger.error("while undoing a failed start: %s", error, exc_info=error)
 
 
 def _stop_all(services: list[tuple[str, Any]]) -> Steps:
-    failures: list[tuple[str, BaseException]] = []
+    failures: list[tuple[str, Exception]] = []
+    cancelled: BaseException | None = None
     for path, service in reversed(services):
         try:
             yield from _call(service, "stopService")
         except Exception as error:
             failures.append((path, error))
+        except BaseException as error:  # a cancelled stop hurries one child, it skips none
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
     if len(failures) == 1 and isinstance(failures[0][1], ServiceError):
         raise failures[0][1]
     if failures:
         told = "; ".join(f"{path}: {describe(error)}" for path, error in failures)
         count = "a service" if len(failures) == 1 else f"{len(failures)} services"
         raise ServiceError(f"{count} failed to stop: {told}") from failures[0][1]
-
-
-def _one_after_another(*calls: Any) -> Steps:
-    for call in calls:
-        yield call()
-
-
-_tasks: set[asyncio.Task[None]] = set()  # the loop itself holds its tasks only weakly
-
-
-def _walk(steps: Steps) -> Awaitable[None]:
-    """Run `steps` at once as far as they do not wait; the rest is a task."""
-    try:
-        awaitable = next(steps)
-        while True:
-            if awaitable is DONE:
-                awaitable = next(steps)
-            elif _loop_runs():
-                task = asyncio.get_running_loop().create_task(_finish(awaitable, steps))
-                _tasks.add(task)
-                task.add_done_callback(_tasks.discard)
-                return task
-            else:
-                if inspect.iscoroutine(awaitable):
-                    awaitable.close()
-                awaitable = steps.throw(_needs_loop())
-    except StopIteration:
-        return DONE
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _needs_loop() -> ServiceError:
-    return ServiceError(
-        "a service's hook is a coroutine, and no event loop is running",
-        None,
-        "start the tree inside asyncio.run()",
-    )
-
-
-async def _finish(awaitable: Awaitable[Any], steps: Steps) -> None:
-    try:
-        while True:
-            try:
-                await awaitable
-            except BaseException as error:
-                awaitable = steps.throw(error)
-            else:
-                awaitable = next(steps)
-    except StopIteration:
-        return
-
-
-def _tell(error: BaseException) -> None:
-    if _loop_runs():
-        context = {"message": str(error), "exception": error}
-        asyncio.get_running_loop().call_exception_handler(context)

@@ -98,11 +98,14 @@ class Place:
         path = self.path / name
         return path.read_text() if path.exists() else ""
 
-    def port(self, log: str = "twistd.log") -> int:
-        """The TCP port the log says a service listens on (the last one it says)."""
+    def port(self, log: str = "twistd.log", kind: str = "") -> int:
+        """The port the log says a service listens on (the last one it says).
+
+        `kind` is what the log puts before the address: nothing for TCP, `udp ` for UDP.
+        """
 
         def said() -> str | None:
-            ports = re.findall(r"listening on \S+:(\d+)(?! \(udp\))", self.log(log))
+            ports = re.findall(rf"listening on {kind}\S+:(\d+)", self.log(log))
             return ports[-1] if ports else None
 
         return int(wait_for(f"a port in {log}", said))

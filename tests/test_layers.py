@@ -14,8 +14,8 @@ from tests.place import ROOT
 # service tree and image/ are side by side and meet in application.py alone.
 LAYERS = [
     {"errors", "names", "styles"},
-    {"walk", "service", "ports", "listening", "accepting", "serving", "connection", "protocol"}
-    | {"clients", "datagrams", "timers", "internet", "options", "usage", "finding", "plugin"},
+    {"walk", "service", "ports", "net", "protocol", "internet"}
+    | {"options", "usage", "finding", "plugin"},
     {"image", "source", "journal"},
     {"application"},
     {"run"},

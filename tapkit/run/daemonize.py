@@ -162,8 +162,9 @@ def _watch(daemon: int, from_daemon: int, to_parent: int) -> NoReturn:
     told = b""
     while data := os.read(from_daemon, 65536):
         told += data
+    if told != _READY:
+        _, status = os.waitpid(daemon, 0)  # when a failed start is told, nothing of it is left
     if not told:
-        _, status = os.waitpid(daemon, 0)
         message = f"the daemon died before it was ready ({_death(status)}): see its log"
         told = b"%d\n%s" % (EXIT_FAILED, message.encode())
     try:

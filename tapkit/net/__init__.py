@@ -1,0 +1,1 @@
+"""How `protocol` and `internet` work: sockets, connections, and what asyncio wants of them."""

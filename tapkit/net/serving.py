@@ -1,0 +1,160 @@
+"""What a listening service holds while it does, apart from what is saved of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+from typing import Any
+
+from tapkit.errors import ServiceError, describe
+from tapkit.net.accepting import Acceptor
+from tapkit.net.connection import Address, Connections
+from tapkit.net.listening import addresses, identity
+
+CLOSE_PATIENCE = 1.0  # seconds for the loop to let go of a listening socket
+
+
+class Listener:
+    """Listening sockets, then servers on them, then connections.
+
+    Parameters:
+        sockets: bound and listening; the listener closes them.
+        backlog: asyncio calls listen() once more, with this.
+        context: for TLS.
+    """
+
+    def __init__(
+        self, sockets: list[socket.socket], backlog: int, context: ssl.SSLContext | None = None
+    ):
+        self.connections = Connections()
+        self.addresses: list[Address | str] = addresses(sockets)
+        self._sockets = sockets
+        self._backlog = backlog
+        self.context = context
+        self._servers: list[asyncio.AbstractServer] = []
+        # Absolute: the process may change its directory between now and the end.
+        unix = sockets[0].family == socket.AF_UNIX
+        self._path = os.path.abspath(sockets[0].getsockname()) if unix else None
+        self._identity = identity(self._path) if self._path else None
+
+    @property
+    def accepting(self) -> bool:
+        """Whether `accept` was called."""
+        return bool(self._servers)
+
+    async def accept(self, acceptor: Acceptor) -> None:
+        """Accept connections, those that wait in the backlog first."""
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            create: Any = loop.create_unix_server if self._path else loop.create_server
+            server = await create(
+                acceptor,
+                sock=sock,
+                ssl=self.context,
+                backlog=self._backlog,
+                start_serving=False,
+            )
+            self._servers.append(server)
+        for server in self._servers:
+            await server.start_serving()
+
+    def close(self) -> None:
+        """Accept no more; the port is free, the UNIX socket's path removed if still ours."""
+        if self._path and self._identity == identity(self._path):
+            with contextlib.suppress(FileNotFoundError):  # it went in this very moment
+                os.unlink(self._path)
+        for server in self._servers:
+            server.close()
+        for sock in self._sockets[len(self._servers) :]:
+            sock.close()  # asyncio closes those it was given
+
+    def abort(self) -> None:
+        """Close, and drop every connection at once."""
+        self.close()
+        self.connections.closing = True
+        for connection in list(self.connections.open):
+            connection.abortConnection()
+
+    async def drain(self, timeout: float) -> int:
+        """Close the connections, as `Connections.drain`."""
+        aborted = await self.connections.drain(timeout)
+        for server in self._servers:
+            # Python 3.13: reaches those that left by set_protocol, or still shake hands.
+            getattr(server, "abort_clients", bool)()
+            # From 3.12 on this waits for every client, and may wait for ever.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(server.wait_closed(), CLOSE_PATIENCE)
+        return aborted
+
+
+def server_context(certificate: str, privkey: str) -> ssl.SSLContext:
+    """The TLS settings of a server, from PEM files; what they hold stays in memory.
+
+    Raises:
+        ServiceError: a file can't be read, or they are no certificate and its private key.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    load_certificate(context, certificate, privkey)
+    return context
+
+
+def client_context(cafile: str, certificate: str, privkey: str) -> ssl.SSLContext:
+    """The TLS settings of a client, which checks the server's certificate and name.
+
+    Parameters:
+        cafile: PEM file of the authorities to believe; "" for the system's.
+        certificate, privkey: to show who we are; "" for nobody in particular.
+
+    Raises:
+        ServiceError: as `server_context`.
+    """
+    if cafile:
+        _check_readable("certificate authorities", cafile)
+    try:
+        context = ssl.create_default_context(cafile=cafile or None)
+    except ssl.SSLError as error:
+        raise ServiceError(f"no certificate authorities: {_reason(error)}", cafile) from error
+    if certificate:
+        load_certificate(context, certificate, privkey)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, certificate: str, privkey: str) -> None:
+    """Put a certificate chain and its private key into `context`."""
+    _check_readable("certificate", certificate)
+    if privkey:
+        _check_readable("private key", privkey)
+    both = f"{certificate} and {privkey}" if privkey else certificate
+
+    def refuse_passphrase() -> str:
+        # Without this OpenSSL would ask on the terminal, which a daemon does not have.
+        raise ServiceError("the private key is encrypted", both, "store it without a passphrase")
+
+    try:
+        context.load_cert_chain(certificate, privkey or None, password=refuse_passphrase)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise ServiceError(
+                "the private key does not belong to the certificate", both
+            ) from error
+        raise ServiceError(
+            f"no certificate and private key there ({_reason(error)})",
+            both,
+            "give PEM files: -----BEGIN CERTIFICATE-----, -----BEGIN PRIVATE KEY-----",
+        ) from error
+
+
+def _check_readable(what: str, path: str) -> None:
+    # OpenSSL's own error names neither the file nor which of them it is.
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise ServiceError(f"can't read the {what}: {error.strerror}", path) from error
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return (error.reason or describe(error)).lower().replace("_", " ")
