@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tapkit import image
@@ -26,21 +27,23 @@ class Application(MultiService):
         uid, gid: whom the process becomes when root starts it; None: it stays what it is.
     """
 
-    volatile: ClassVar[tuple[str, ...]] = ("form",)
+    volatile: ClassVar[tuple[str, ...]] = ("form", "loaded_from", "made_with")
     path_root: ClassVar[str] = "application"
 
     uid: int | None = None
     gid: int | None = None
-    # The form it was loaded from is the form it is saved in.
+    # What it was loaded from decides how it is saved: the form, a text's comments, the header.
     form: str = DEFAULT_FORM
+    loaded_from: str | None = None
+    made_with: Mapping[str, Any] = {}
 
     def __init__(self, name: str, uid: int | None = None, gid: int | None = None):
-        super().__init__()
-        self.name = name
+        self.name = name  # first: attributes are saved, and shown, in this order
         if uid is not None:
             self.uid = uid
         if gid is not None:
             self.gid = gid
+        super().__init__()
 
     def setStyle(self, style: str) -> None:
         """Choose the form to save in: `pickle`, `xml` or `source`.
@@ -87,18 +90,22 @@ def new(name: str, service: Any, uid: int | None = None, gid: int | None = None)
     return application
 
 
-def dumps(application: Application, **meta: Any) -> bytes:
+def dumps(application: Application) -> bytes:
     """The image of an application, as bytes in its form.
 
     Raises:
         ImageError: naming, by attribute path, all that can't be saved.
     """
     return image.dumps(
-        application, application.form, root=application.path_root, name=application.name, **meta
+        application,
+        application.form,
+        root=application.path_root,
+        name=application.name,
+        **application.made_with,
     )
 
 
-def save(application: Application, path: str, *, keep: int = 0, **meta: Any) -> None:
+def save(application: Application, path: str, *, keep: int = 0) -> None:
     """Write the image of an application, durably and whole.
 
     Parameters:
@@ -114,7 +121,8 @@ def save(application: Application, path: str, *, keep: int = 0, **meta: Any) -> 
         root=application.path_root,
         name=application.name,
         keep=keep,
-        **meta,
+        previous=application.loaded_from,
+        **application.made_with,
     )
 
 
@@ -124,7 +132,7 @@ def load(path: str, form: str | None = None) -> Application:
     Raises:
         ImageError: there is no whole image there, or it holds something else.
     """
-    loaded, found = image.load_form(path, form)
+    loaded, info = image.load_known(path, form)
     if not isinstance(loaded, Application):
         raise ImageError(
             f"it holds a {qualified_name(loaded)}, not an Application",
@@ -132,7 +140,9 @@ def load(path: str, form: str | None = None) -> Application:
             "make an image with mktap",
         )
     relink(loaded)
-    loaded.form = found
+    loaded.form = info.form
+    loaded.loaded_from = os.path.abspath(path)
+    loaded.made_with = {"tap_type": info.tap_type, "options": info.options}
     return loaded
 
 

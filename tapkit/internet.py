@@ -176,8 +176,8 @@ class TCPServer(_StreamService):
     backlog: int = BACKLOG
 
     def __init__(self, port: int | str, factory: Any, interface: str = "", backlog: int = BACKLOG):
-        self.factory = factory
         self._describe(port, interface=interface, backlog=backlog)
+        self.factory = factory  # last: a text image shows first what an administrator edits
 
     def _describe(self, port: int | str, **defaults: Any) -> PortDescription:
         told = _parse(self, port, **defaults)
@@ -260,11 +260,11 @@ class UNIXServer(_StreamService):
     backlog: int = BACKLOG
 
     def __init__(self, path: str, factory: Any, mode: int = UNIX_MODE, backlog: int = BACKLOG):
-        self.factory = factory
         told = PortDescription("unix", path=path, mode=mode, backlog=backlog)
         if path.startswith("unix:"):
             told = ports.parse(path, mode=mode, backlog=backlog)
         self.path, self.mode, self.backlog = told.path, told.mode, told.backlog
+        self.factory = factory
 
     def _listen(self) -> Listener:
         return Listener([unix_socket(self.path, self.mode, self.backlog)], self.backlog)
@@ -286,8 +286,8 @@ class UDPServer(ListeningService):
     interface: str = ""
 
     def __init__(self, port: int | str, protocol: Any, interface: str = ""):
-        self.protocol = protocol
         self._describe(port, interface)
+        self.protocol = protocol
 
     def _describe(self, port: int | str, interface: str) -> None:
         told = _parse(self, port, interface=interface)

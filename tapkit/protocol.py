@@ -68,12 +68,16 @@ class ConnectionDone(ConnectionError):  # noqa: N818  # the tutorial's name
 class Protocol(_Hooked):
     """One connection's conversation. Override the hooks.
 
+    It is never saved, as its connection does not outlive the process: what refers to one finds a
+    `styles.LeftOut` there after loading. What must live longer belongs to the factory.
+
     Attributes:
         transport: what to write to; a `tapkit.net.connection.Connection`.
         factory: what made this protocol, and holds what outlives the connection.
         connected: whether the connection is there.
     """
 
+    ephemeral: ClassVar[bool] = True
     volatile: ClassVar[tuple[str, ...]] = ("transport", "connected")
 
     transport: Any = None

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Awaitable, Iterator
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from tapkit.errors import ServiceError, describe
+from tapkit.errors import ServiceError, TapkitError, describe
 from tapkit.names import qualified_name, refuse_misspelt_hooks, suggestion
 from tapkit.styles import Persistent
 from tapkit.walk import DONE, Steps, after, one_after_another, walk
@@ -338,7 +338,10 @@ def _call(service: Any, hook: str) -> Steps:
 def _not_started(path: str, error: BaseException) -> ServiceError:
     if isinstance(error, ServiceError) and error.where and error.where.startswith(path):
         return error  # it comes from deeper in the tree and says where
-    return ServiceError(f"a service did not start: {describe(error)}", path)
+    if not isinstance(error, TapkitError):
+        return ServiceError(f"a service did not start: {describe(error)}", path)
+    what = ": ".join(part for part in (error.what, error.where) if part)
+    return ServiceError(f"a service did not start: {what}", path, error.remedy)
 
 
 def _undo_start(parent: MultiService, services: list[Any]) -> Steps:

@@ -121,19 +121,28 @@ class Place:
 
     def processes(self) -> list[psutil.Process]:
         """What runs with this place's mark."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                marked = process.environ().get("TAPKIT_TEST_MARK") == self.mark
-                if marked and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+        return marked(self.mark)
 
     def reap(self) -> None:
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-                process.wait(PATIENCE)
+        reap(self.mark)
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Every process that was started with TAPKIT_TEST_MARK=mark, and its children."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("TAPKIT_TEST_MARK") == mark and not has_ended(process):
+                found.append(process)
+    return found
+
+
+def reap(mark: str) -> None:
+    """Kill all that is marked."""
+    for process in marked(mark):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    wait_for("what was killed to end", lambda: not marked(mark))
 
 
 def ask(port: int, host: str = "127.0.0.1", say: bytes = b"", half_close: bool = False) -> bytes:

@@ -32,18 +32,34 @@ def layer_of(module: str) -> int:
     return found[0]
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Each tapkit module a file imports, with its line."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(path: Path, for_types: bool = True) -> Iterator[tuple[str, int]]:
+    """Each tapkit module a file imports, with its line.
+
+    `for_types`: also what is imported for type checkers alone, and never at run time.
+    """
+    tree = ast.parse(path.read_text())
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            skipped.update(inner for inner in ast.walk(node) if not for_types)
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}:{node.lineno}: a relative import"
-            module = node.module or ""
-            names = [module] if module != "tapkit" else [f"tapkit.{a.name}" for a in node.names]
+            names = [resolved(node.module or "", alias.name) for alias in node.names]
         else:
             continue
         yield from ((n, node.lineno) for n in names if n.split(".")[0] == "tapkit")
+
+
+def resolved(module: str, name: str) -> str:
+    """What `from module import name` imports: a submodule where there is one."""
+    path = ROOT.joinpath(*module.split("."))
+    inside = (path / f"{name}.py").exists() or (path / name / "__init__.py").exists()
+    return f"{module}.{name}" if inside or module == "tapkit" else module
 
 
 SOURCES = sorted(path for path in (ROOT / "tapkit").rglob("*.py") if path.parent != path)
@@ -72,7 +88,7 @@ def test_no_cycles() -> None:
     for path in SOURCES:
         parts = path.relative_to(ROOT).with_suffix("").parts
         module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        graph[module] = {name for name, _ in imports(path)} - {"tapkit", "tapkit.__version__"}
+        graph[module] = {name for name, _ in imports(path, False)} - {"tapkit", "tapkit.__version__"}
     modules, left = set(graph), {m: d & set(graph) - {m} for m, d in graph.items()}
     while free := {m for m, needs in left.items() if not needs}:
         left = {m: needs - free for m, needs in left.items() if m not in free}

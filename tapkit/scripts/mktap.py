@@ -51,7 +51,7 @@ def _make(arguments: dict[str, Any]) -> int:
         print(asked.text, end="")
         return EXIT_OK
     application, path = _put_together(arguments, name, built, form)
-    return _save(application, path, name, built, dry_run=arguments["--dry-run"])
+    return _save(application, path, dry_run=arguments["--dry-run"])
 
 
 def _form(arguments: dict[str, Any]) -> str | None:
@@ -81,6 +81,7 @@ def _put_together(
     if arguments["--append"] is None:
         name = command if arguments["--appname"] is None else arguments["--appname"]
         application = applications.new(name, built.service, uid, gid)
+        application.made_with = {"tap_type": command, "options": built.options}
         if form:
             application.setStyle(form)
         return application, application.file_name()
@@ -96,17 +97,14 @@ def _put_together(
     return application, path
 
 
-def _save(
-    application: Any, path: str, command: str, built: builders.Built, *, dry_run: bool
-) -> int:
+def _save(application: Any, path: str, *, dry_run: bool) -> int:
     from tapkit import application as applications
 
-    made_with: dict[str, Any] = {"tap_type": command, "options": built.options}
     if dry_run:
-        size = len(applications.dumps(application, **made_with))
+        size = len(applications.dumps(application))
         print(f"Would save {application.name} application to {path} ({size} bytes).")
         return EXIT_OK
     print(f"Saving {application.name} application to {path}...", flush=True)
-    applications.save(application, path, **made_with)
+    applications.save(application, path)
     print("Saved.")
     return EXIT_OK

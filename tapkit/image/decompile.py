@@ -1,0 +1,225 @@
+"""Pickle bytes to nodes: one loop over the opcodes. The theory is told in `pickled`."""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from tapkit.errors import ImageError
+from tapkit.image.actions import SAME
+from tapkit.image.machine import Machine, RefusedError, SparseDict, SparseMemoError, TruncatedError
+from tapkit.image.nodes import (
+    AGAIN,
+    ATOMS,
+    ITEMS,
+    NEWOBJ,
+    STATE,
+    Dict,
+    Global,
+    Image,
+    Node,
+    Object,
+    walk,
+)
+from tapkit.image.opcodes import ACTIONS, NAMES
+
+BINGET = pickle.BINGET[0]
+BUILD = pickle.BUILD[0]
+EMPTY_TUPLE = pickle.EMPTY_TUPLE[0]
+MARK = pickle.MARK[0]
+MEMOIZE = pickle.MEMOIZE[0]
+LONG_BINGET = pickle.LONG_BINGET[0]
+SETITEMS = pickle.SETITEMS[0]
+SHORT_BINUNICODE = pickle.SHORT_BINUNICODE[0]
+STOP = pickle.STOP[0]
+
+LAST = Global("tapkit.styles", "last")
+PLAIN_INSTANCE = b")\x81\x94}\x94("  # EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK
+
+
+def decompile(data: bytes, buffers: Iterable[Any] | None = None) -> Image:
+    """The nodes of a pickle. Nothing is imported, looked up or called.
+
+    A stream of the flat pickler (`tapkit.image.flat`) is known by its outermost call: each
+    state comes back on its object, as if pickle had written it there.
+
+    Parameters:
+        data: one pickle, of any protocol, without anything behind it.
+        buffers: the out-of-band buffers: their bytes are put in their places. Without them
+            there are Buffer nodes there.
+
+    Raises:
+        ImageError: it is no pickle, or one whose meaning depends on the program that loads it
+            (persistent ids, extension codes). `where` says the opcode and its offset in bytes.
+    """
+    data = bytes(data)
+    kept = None if buffers is None else list(buffers)
+    machine = Machine(data, [], kept)
+    try:
+        position = _run(machine)
+    except SparseMemoError:
+        machine = Machine(data, SparseDict(), kept)
+        position = _run(machine)
+    if position != len(data):
+        extra = f"{len(data) - position} bytes follow it"
+        raise ImageError("the pickle ends before its data does", f"byte {position}", extra)
+    return _image(machine)
+
+
+def _run(machine: Machine) -> int:
+    """Run a machine until STOP; the position behind that is returned."""
+    position = 0
+    while True:
+        try:
+            return _run_from(machine, position)
+        except UnicodeDecodeError as error:
+            position = _surrogates(machine, error)
+        except (RefusedError, ValueError, OverflowError) as error:
+            _fail(machine, str(error))
+        except LookupError:
+            _fail(machine, _lack(machine))
+
+
+def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see below
+    """The loop. What images are made of is done here, all else by `ACTIONS`.
+
+    A function call an opcode would double the cost of the whole, a longer chain of tests
+    would add to it: the order is by frequency in images. An opcode that raises leaves its
+    position in the machine.
+    """
+    data, memo, stack, below = machine.data, machine.memo, machine.stack, machine.below
+    remember, actions = memo.append, ACTIONS
+    try:
+        while True:
+            opcode = data[position]
+            if opcode == BINGET:
+                stack.append(memo[data[position + 1]])
+                position += 2
+            elif opcode == SHORT_BINUNICODE:
+                end = position + 2 + data[position + 1]
+                stack.append(data[position + 2 : end].decode())
+                position = end
+            elif opcode == MEMOIZE:
+                remember(stack[-1])
+                position += 1
+            elif opcode == EMPTY_TUPLE:
+                if data.startswith(PLAIN_INSTANCE, position) and type(stack[-1]) is Global:
+                    stack[-1] = made = Object(NEWOBJ, stack[-1])
+                    remember(made)
+                    state = Dict()
+                    remember(state)
+                    stack.append(state)
+                    below.append(stack)
+                    stack = []
+                    position += 6
+                else:
+                    stack.append(())
+                    position += 1
+            elif opcode == SETITEMS and type(below[-1][-1]) is Dict and not len(stack) & 1:
+                entries, stack = stack, below.pop()
+                stack[-1].extend(entries)
+                position += 1
+            elif opcode == BUILD and type(stack[-2]) is Object and not stack[-2].steps:
+                state = stack.pop()
+                stack[-1].steps = [STATE, state]
+                position += 1
+            elif opcode == MARK:
+                below.append(stack)
+                stack = []
+                position += 1
+            elif opcode == STOP:
+                return position + 1
+            else:
+                machine.stack = stack
+                position = actions[opcode](machine, position + 1)
+                stack = machine.stack
+    finally:
+        machine.stack = stack
+        machine.position = position
+
+
+def _surrogates(machine: Machine, error: UnicodeDecodeError) -> int:
+    """Do again, slowly, a string that is no plain UTF-8; lone surrogates are allowed."""
+    position = machine.position
+    if machine.data[position] != SHORT_BINUNICODE:
+        _fail(machine, str(error))
+    try:
+        return ACTIONS[SHORT_BINUNICODE](machine, position + 1)
+    except (RefusedError, UnicodeDecodeError) as reason:
+        _fail(machine, str(reason))
+
+
+def _lack(machine: Machine) -> str:
+    """Why something was not found in the stream, on the stack, in the memo or in the table."""
+    data, position = machine.data, machine.position
+    if position >= len(data):
+        return str(TruncatedError())
+    opcode = data[position]
+    if opcode not in ACTIONS:
+        return "there is no such opcode"
+    if opcode in (BINGET, SHORT_BINUNICODE) and position + 1 >= len(data):
+        return str(TruncatedError())
+    return (
+        f"nothing was given the id {data[position + 1]}"
+        if opcode == BINGET
+        else ("the stack is empty")
+    )
+
+
+def _fail(machine: Machine, why: str) -> NoReturn:
+    position = min(machine.position, len(machine.data))
+    opcode = machine.data[position : position + 1]
+    name = f" ({NAMES.get(opcode[0], hex(opcode[0]))})" if opcode else ""
+    raise ImageError("the pickle cannot be read", f"byte {position}{name}", why) from None
+
+
+def _image(machine: Machine) -> Image:
+    if not machine.stack:
+        _fail(machine, "the stack is empty")
+    root = machine.stack.pop()
+    # What is left on the stack is lost to the unpickler as well, but was made all the same.
+    left = [node for stack in (*machine.below, machine.stack) for node in stack]
+    for again in machine.rebuilt:
+        _forget_pointless(again)
+    names = set(machine.names)
+    last = _last_part(root)
+    if last is not None:
+        root = last[-1]
+        names -= {(LAST.module, LAST.name), (SAME.module, SAME.name)}
+    return Image(root, sorted(names), _discarded(root, left + machine.popped))
+
+
+def _forget_pointless(again: Object) -> None:
+    """Leave out steps AGAIN that say nothing: the graph itself has the cycle."""
+    steps = again.steps
+    while steps and steps[-2] is AGAIN and steps[-1] is None:
+        steps = steps[:-2]
+    if AGAIN not in steps[::2]:
+        again.steps = steps
+
+
+def _last_part(root: Node) -> list[Node] | None:
+    """The parts of a flat pickler's stream; None for any other."""
+    if type(root) is not Object or root.call != LAST or type(root.args) is not tuple:
+        return None
+    (parts,) = root.args if len(root.args) == 1 else (None,)
+    if type(parts) is Object and parts.call == Global("builtins", "list") and parts.args == ():
+        parts = parts.steps[1] if parts.steps[::2] == [ITEMS] else None
+    return parts if type(parts) is list and parts else None
+
+
+def _discarded(root: Node, candidates: list[Node]) -> list[Node]:
+    """Of what was popped, the calls that nothing in the image refers to."""
+    candidates = [node for node in candidates if type(node) not in ATOMS]
+    if not candidates:
+        return []
+    seen: set[int] = set()
+    deque(walk(root, seen=seen), maxlen=0)
+    found = []
+    for node in candidates:
+        kinds = set(map(type, walk(node, seen=seen)))
+        if Object in kinds:
+            found.append(node)
+    return found

@@ -1,0 +1,153 @@
+"""FORMS: how an image can be spelt. A row more is a form more: nothing else names a form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tapkit.errors import ImageError, UsageError
+from tapkit.image import nodes, rows
+from tapkit.image.header import ImageInfo
+from tapkit.names import suggestion
+
+
+class Form(NamedTuple):
+    """A way to spell an image. `where` is the place named in errors.
+
+    Attributes:
+        name: `pickle`; extensions: `.tap` first, the one that is written.
+        sniff: whether bytes are, or were meant to be, of this form.
+        dump: (object, name of the root in paths, what the header says, what gives the bytes to
+            be replaced or None) -> bytes.
+        load: (bytes, where) -> Loaded.
+        decode: (bytes, where) -> (nodes, ImageInfo); loads and runs nothing.
+        encode: (nodes, ImageInfo, the bytes to be replaced or None) -> bytes.
+        inspect: (bytes, where) -> ImageInfo; loads and runs nothing.
+        check: (bytes, where) -> None; all that can be checked quickly without loading.
+    """
+
+    name: str
+    extensions: tuple[str, ...]
+    sniff: Callable[[Any], bool]
+    dump: Callable[[Any, str, dict[str, Any], rows.Previous], bytes]
+    load: Callable[[Any, str], rows.Loaded]
+    decode: Callable[[Any, str], tuple[nodes.Image, ImageInfo]]
+    encode: Callable[[nodes.Image, ImageInfo, bytes | None], bytes]
+    inspect: Callable[[Any, str], ImageInfo]
+    check: Callable[[Any, str], None]
+
+
+def _looks_like_tap(data: Any) -> bool:
+    from tapkit.image import tap
+
+    return tap.sniff(data)
+
+
+def _looks_like_xml(data: Any) -> bool:
+    return bytes(data[:200]).lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<"))
+
+
+def _looks_like_source(data: Any) -> bool:
+    """Text that is no XML: whether it is Python its reader says, with the line that is not."""
+    start = bytes(data[:4096])
+    if not start.strip() or b"\0" in start or _looks_like_xml(start):
+        return False
+    try:
+        text = start.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 3:  # not just a character cut in two
+            return False
+        text = start[: error.start].decode("utf-8-sig")
+    return any(word in text for word in _SOURCE_WORDS)
+
+
+_SOURCE_WORDS = ("import ", "application", "root =")
+
+FORMS = (
+    Form(
+        "pickle",
+        (".tap",),
+        _looks_like_tap,
+        rows.dump_tap,
+        rows.load_tap,
+        rows.decode_tap,
+        rows.encode_tap,
+        rows.inspect_tap,
+        rows.check_tap,
+    ),
+    *(
+        Form(
+            name,
+            (extension,),
+            sniff,
+            text.dump,
+            text.load,
+            text.decode,
+            text.encode,
+            text.inspect,
+            text.check,
+        )
+        for name, extension, sniff, text in (
+            ("xml", ".tax", _looks_like_xml, rows.XML),
+            ("source", ".tas", _looks_like_source, rows.SOURCE),
+        )
+    ),
+)
+
+PLANNED = {
+    "encrypted": ".etap",
+    "encrypted xml": ".etax",
+    "encrypted source": ".etas",
+}
+"""Forms that are named in the documents and not built yet. A row in FORMS removes one here."""
+
+
+def names() -> list[str]:
+    """The forms there are."""
+    return [form.name for form in FORMS]
+
+
+def extensions() -> set[str]:
+    """Every extension an image may have, also of forms that are not built yet."""
+    return {extension for form in FORMS for extension in form.extensions} | set(PLANNED.values())
+
+
+def by_name(name: str) -> Form:
+    """A form by its name, or by one of its extensions.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+    """
+    for form in FORMS:
+        if name == form.name or name in form.extensions:
+            return form
+    if name in PLANNED or name in PLANNED.values():
+        what = f"the form {name} is not built yet"
+    else:
+        what = f"no such form: {name}{suggestion(name, [*names(), *PLANNED])}"
+    raise UsageError(what, None, f"forms: {', '.join(names())}")
+
+
+def by_extension(path: str) -> Form | None:
+    """The form a file's name says; None if it says none.
+
+    Raises:
+        UsageError: it says one that is not built yet.
+    """
+    import os
+
+    extension = os.path.splitext(path)[1]
+    return by_name(extension) if extension in extensions() else None
+
+
+def sniff(data: Any, where: str) -> Form:
+    """The form of these bytes, by what they are and not by a name.
+
+    Raises:
+        ImageError: they are no image, and what they look like.
+    """
+    for form in FORMS:
+        if form.sniff(data):
+            return form
+    FORMS[0].inspect(data, where)  # it says best what else the bytes are
+    raise ImageError("it is not a tapkit image", where)

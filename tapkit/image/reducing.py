@@ -1,0 +1,91 @@
+"""How an object is taken apart: what the C pickler and cloudpickle together would do with it."""
+
+from __future__ import annotations
+
+import operator
+import types
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+from tapkit import styles
+
+PROTOCOL = 5
+
+Reducer = Callable[[Any], Any]
+
+
+class ReducingPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """cloudpickle's pickler, which can be asked for a reduction without writing anything.
+
+    Parameters:
+        file: where `write` puts the stream.
+        reducer_for: asked once for each type met: a reducer that replaces the usual one, or
+            None. The reducer may raise to refuse the object.
+        buffer_callback: as `pickle.Pickler`'s.
+
+    Attributes:
+        modules: top-level names of the modules that what was reduced names.
+        by_value: whether code (functions, classes, code objects) goes into the stream by value.
+    """
+
+    def __init__(
+        self,
+        file: Any,
+        reducer_for: Callable[[type], Reducer | None] = lambda kind: None,
+        buffer_callback: Callable[[Any], Any] | None = None,
+    ):
+        super().__init__(file, protocol=PROTOCOL, buffer_callback=buffer_callback)
+        self.modules: set[str] = set()
+        self.by_value = False
+        self._reducer_for = reducer_for
+        # One look-up for each type: cloudpickle's table is a ChainMap, slower than all else here.
+        self._reducers: dict[type, Reducer] = {}
+
+    def reduce(self, obj: Any) -> Any:
+        """The reduction of an object: as of `__reduce_ex__`, or NotImplemented for code by name."""
+        kind = type(obj)
+        reducer = self._reducers.get(kind)
+        if reducer is None:
+            reducer = self._reducers[kind] = self._reducer(kind)
+        reduction = reducer(obj)
+        if type(reduction) is str:
+            self._note_module(getattr(obj, "__module__", None))
+        return reduction
+
+    def _reducer(self, kind: type) -> Reducer:
+        own = self._reducer_for(kind)
+        if own is not None:
+            return own
+        if issubclass(kind, (type, types.FunctionType)):
+            return self._reduce_code
+        if issubclass(kind, types.ModuleType):
+            return self._reduce_module
+        if issubclass(kind, types.CodeType):
+            return self._reduce_compiled
+        usual: Reducer | None = self.dispatch_table.get(kind)
+        return usual or operator.methodcaller("__reduce_ex__", PROTOCOL)
+
+    def _reduce_code(self, obj: Any) -> Any:
+        reduction = super().reducer_override(obj)
+        if reduction is NotImplemented:
+            self._note_module(obj.__module__)
+        elif len(reduction) > 2:  # not `type(None)` and its like
+            self.by_value = True
+        return reduction
+
+    def _reduce_compiled(self, obj: Any) -> Any:
+        self.by_value = True
+        _, args = self.dispatch_table[types.CodeType](obj)
+        return styles.compiled, (*args, styles.this_python())
+
+    def _reduce_module(self, obj: Any) -> Any:
+        reduction = self.dispatch_table[types.ModuleType](obj)
+        if len(reduction[1]) == 1:
+            self._note_module(obj.__name__)
+        return reduction
+
+    def _note_module(self, name: Any) -> None:
+        if isinstance(name, str):
+            self.modules.add(name.partition(".")[0])

@@ -1,0 +1,195 @@
+"""What each form does: the functions behind the rows of `forms.FORMS`.
+
+Each imports what it needs when it is called: the names of the forms are wanted by commands that
+load no image, and cloudpickle alone takes longer to import than they run.
+
+All forms are spellings of one pickle stream. `.tap` holds it as it is; the text forms hold it
+as nodes, decompiled and assembled again. So loading and saving are the same for all, but for a
+`.tas` that a developer made a program of, which can only be run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tapkit.image import header, nodes
+from tapkit.image.header import ImageInfo
+
+Previous = Callable[[], "bytes | None"]
+"""The text that is to be replaced, read when it is wanted."""
+
+_COMPILED = ("tapkit.styles", "compiled")
+
+
+class Loaded(NamedTuple):
+    """What an image held, and what it says of itself."""
+
+    obj: Any
+    info: ImageInfo
+
+
+# -- .tap
+
+
+def dump_tap(obj: Any, root: str, meta: dict[str, Any], previous: Previous) -> bytes:
+    from tapkit.image import live, tap
+
+    encoding = meta.pop("encoding", "raw")
+    stream = live.dumps(obj, root)
+    info = header.made_here(stream.modules, by_value=stream.by_value, **meta)
+    return b"".join(tap.write(stream.payload, stream.buffers, info, encoding))
+
+
+def load_tap(data: Any, where: str) -> Loaded:
+    from tapkit.image import live, tap
+
+    info, payload, buffers = tap.read(data, where)
+    header.check_needs(info, where)
+    return Loaded(live.loads(payload, buffers, where), info)
+
+
+def decode_tap(data: Any, where: str) -> tuple[nodes.Image, ImageInfo]:
+    from tapkit.image import live, pickled, tap
+
+    info, payload, buffers = tap.read(data, where)
+    with live.no_collector():
+        return pickled.decompile(bytes(payload), buffers or None), info
+
+
+def encode_tap(image: nodes.Image, info: ImageInfo, previous: bytes | None) -> bytes:
+    from tapkit.image import live, pickled, tap
+
+    with live.no_collector():
+        payload = pickled.assemble(image)
+    return b"".join(tap.write(payload, [], info, info.encoding))
+
+
+def inspect_tap(data: Any, where: str) -> ImageInfo:
+    from tapkit.image import tap
+
+    return tap.inspect(data, where)
+
+
+def check_tap(data: Any, where: str) -> None:
+    from tapkit.image import tap
+
+    tap.read(data, where)
+
+
+# -- the text forms
+
+
+class TextForm:
+    """The functions of a form that spells nodes as text.
+
+    Parameters:
+        name: the form's.
+        read: text and place to nodes.
+        write: nodes, and the text they replace, to text.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[bytes, str], nodes.Image],
+        write: Callable[[nodes.Image, bytes | None], bytes],
+    ):
+        self._name = name
+        self._read = read
+        self._write = write
+
+    def dump(self, obj: Any, root: str, meta: dict[str, Any], previous: Previous) -> bytes:
+        from tapkit.image import live, pickled
+
+        stream = live.dumps(obj, root, out_of_band=False)
+        with live.no_collector():
+            return self._write(pickled.decompile(stream.payload), previous())
+
+    def load(self, data: Any, where: str) -> Loaded:
+        from tapkit.image import live, pickled
+
+        image, info = self.decode(data, where)
+        header.check_needs(info, where)
+        with live.no_collector():
+            payload = pickled.assemble(image)
+        del image  # the nodes and the objects together would take twice the memory
+        return Loaded(live.loads(payload, None, where), info)
+
+    def decode(self, data: Any, where: str) -> tuple[nodes.Image, ImageInfo]:
+        from tapkit.image import live
+
+        with live.no_collector():
+            image = self._read(bytes(data), where)
+        return image, info_of(image, self._name)
+
+    def encode(self, image: nodes.Image, info: ImageInfo, previous: bytes | None) -> bytes:
+        from tapkit.image import live
+
+        with live.no_collector():
+            return self._write(image, previous)
+
+    def inspect(self, data: Any, where: str) -> ImageInfo:
+        return self.decode(data, where)[1]
+
+    def check(self, data: Any, where: str) -> None:
+        """Nothing can be known of a text without reading all of it, which loading does."""
+
+
+class SourceForm(TextForm):
+    """Python source: read where it says no more than we write, else run as the program it is."""
+
+    def load(self, data: Any, where: str) -> Loaded:
+        from tapkit.image import live, tas
+
+        try:
+            return super().load(data, where)
+        except tas.SourceBeyondError:
+            made = live.upgraded(lambda: tas.run(bytes(data), where), where)
+            return Loaded(made, dataclasses.replace(header.made_here([]), form=self._name))
+
+
+def info_of(image: nodes.Image, form: str) -> ImageInfo:
+    """What the nodes themselves tell of an image that has no header."""
+    modules = {module.partition(".")[0] for module, _ in image.names}
+    info = header.made_here(modules, name=_name_of(image.root), by_value=_COMPILED in image.names)
+    return dataclasses.replace(info, form=form)
+
+
+def _name_of(root: nodes.Node) -> str | None:
+    """The attribute `name` of the root, where it is an object with plain attributes."""
+    if type(root) is nodes.Object:
+        for verb, state in root.each_step():
+            if verb == nodes.STATE and type(state) is nodes.Dict:
+                named = [value for key, value in state.items() if key == "name"]
+                return named[-1] if named and type(named[-1]) is str else None
+    return None
+
+
+def _read_tax(data: bytes, where: str) -> nodes.Image:
+    from tapkit.image import tax
+
+    return tax.read(data, where)
+
+
+def _write_tax(image: nodes.Image, previous: bytes | None) -> bytes:
+    from tapkit.image import tax
+
+    return tax.write(image, previous)
+
+
+def _read_tas(data: bytes, where: str) -> nodes.Image:
+    from tapkit.image import tas
+
+    return tas.read(data, where)
+
+
+def _write_tas(image: nodes.Image, previous: bytes | None) -> bytes:
+    from tapkit.image import tas
+
+    return tas.write(image, tas.learn(image.names))
+
+
+XML = TextForm("xml", _read_tax, _write_tax)
+SOURCE = SourceForm("source", _read_tas, _write_tas)

@@ -1,0 +1,141 @@
+"""What the README says, done: in a fresh checkout, in a fresh virtual environment."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.place import PATIENCE, ROOT, Place, ask, reap, wait_for
+
+README = (ROOT / "README.md").read_text()
+SETUP = re.findall(r"```sh\n(.*?)```", README, re.S)
+SESSION = re.findall(r"```\n(% mktap.*?)```", README, re.S)[0]
+MARK = uuid.uuid4().hex
+IGNORED = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "*.egg-info", "build")
+
+pytestmark = pytest.mark.xdist_group("port 8007")  # the README's port; one at a time
+
+
+def fresh_checkout(folder: Path) -> Path:
+    """A copy of the project as a newcomer gets it."""
+    return Path(shutil.copytree(ROOT, folder / "checkout", ignore=IGNORED, symlinks=True))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _reaped() -> Iterator[None]:
+    """What a failing step leaves running is ended."""
+    yield
+    reap(MARK)
+
+
+def newcomer(**more: str) -> dict[str, str]:
+    """A newcomer's environment: this Python is python3, and nothing of ours is about."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PY")}
+    python = os.path.dirname(os.path.realpath(sys.executable))
+    env |= {"PATH": python + os.pathsep + env["PATH"], "COLUMNS": "80"}
+    return env | {"TAPKIT_TEST_MARK": MARK} | more
+
+
+def in_terminal(command: str, cwd: Path, env: dict[str, str]) -> str:
+    """What a terminal shows of a shell command.
+
+    Ctrl-D is typed at once: some versions of nc wait for it after the server has closed.
+    """
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ["bash", "-c", command], cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    os.write(ours, b"\x04")
+    shown = b""
+    try:
+        while data := _read(ours):
+            shown += data
+        assert process.wait(PATIENCE) == 0, shown.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    return shown.decode().replace("\r", "")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux says EIO when the last process has left the terminal
+        return b""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The bin/ of the virtual environment that the README's first command makes."""
+    checkout = fresh_checkout(tmp_path_factory.mktemp("newcomer"))
+    done = subprocess.run(
+        ["bash", "-c", SETUP[0]],
+        cwd=checkout,
+        env=newcomer(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith(
+        "Saving qotd application to qotd.tap...\nSaved.\nAn apple a day keeps the doctor away.\n"
+    )
+    wait_for("the daemon to stop", lambda: not (checkout / "twistd.pid").exists())
+    assert (checkout / "qotd-shutdown.tap").exists()
+    yield checkout / ".venv" / "bin"
+
+
+def test_the_session_byte_for_byte(installed: Path, tmp_path: Path) -> None:
+    """Each line of the README's session shows on a terminal what the README shows."""
+    env = newcomer()
+    env["PATH"] = str(installed) + os.pathsep + env["PATH"]
+    steps = re.findall(r"% (.*)\n((?:(?!% ).*\n)*)", SESSION)
+    assert [command.split()[0] for command, _ in steps] == ["mktap", "twistd", "nc", "kill", "ls"]
+    for command, expected in steps:
+        assert in_terminal(command, tmp_path, env) == expected
+        if command.startswith("kill"):
+            wait_for("the daemon to stop", lambda: not (tmp_path / "twistd.pid").exists())
+
+
+def test_the_test_command(tmp_path: Path) -> None:
+    """The README's second command installs what the tests need and runs them."""
+    done = subprocess.run(
+        ["bash", "-c", SETUP[1]],
+        cwd=fresh_checkout(tmp_path),
+        # One file stands for all: .ci/run runs the same command without this.
+        env=newcomer(PYTEST_ADDOPTS="tests/test_names.py -p no:cacheprovider"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+def test_the_readmes_own_server(place: Place) -> None:
+    """The code blocks of "Write your own" make a server that greets and counts."""
+    blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", README, re.S)
+    assert [name for name, _ in blocks] == ["hello/hellotap.py", "hello/plugins.tml"]
+    place.add_module("hello/__init__.py", "")
+    for name, text in blocks:
+        place.add_module(name, text)
+    assert "  hello  Greets whoever says a name.\n" in place.mktap("--help").stdout
+    assert place.mktap("hello", "--port", "tcp:0:interface=127.0.0.1").returncode == 0
+    started = place.twistd("-f", "hello.tap")
+    assert (started.returncode, started.stderr) == (0, "")
+    assert ask(place.port(), say=b"Ada\r\n", half_close=True) == b"Hello, Ada\r\n"
+    place.kill()
+    assert place.file_names() == ["hello-shutdown.tap", "hello.tap", "lib", "twistd.log"]
