@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from tapkit import image
+from tapkit import image, styles
 from tapkit.errors import ImageError, UsageError
 from tapkit.image import forms, nodes, rows
 from tests import random_graphs
+from tests.graphs import BY_VALUE, PLAIN, difference
 
 
 @pytest.mark.parametrize("name", ["pickle", ".tap"])
@@ -139,3 +140,27 @@ def test_importing_is_cheap() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("form", forms.names())
+def test_code_of_another_python_is_refused(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every form, and before it is made: another Python's bytecode crashes the interpreter."""
+    ours = image.dumps(lambda: 5, form)
+    assert image.loads(ours)() == 5
+    monkeypatch.setattr(styles, "this_python", lambda: "cpython-399 1")
+    theirs = image.dumps(lambda: 5, form)
+    monkeypatch.undo()
+    with pytest.raises(ImageError, match="it carries compiled code of cpython-399 1, and this is"):
+        image.loads(theirs)
+
+
+@pytest.mark.parametrize("first", forms.names())
+@pytest.mark.parametrize("second", forms.names())
+@pytest.mark.parametrize("third", forms.names())
+def test_every_crossing_is_the_same_graph(first: str, second: str, third: str) -> None:
+    """From form to form to form and loaded: the same graph."""
+    for graph in [*PLAIN, *BY_VALUE]:
+        made = graph()
+        data = image.convert(image.convert(image.dumps(made, first), second), third)
+        assert image.inspect(data).form == third
+        assert difference(made, image.loads(data)) is None, graph.__name__
