@@ -8,12 +8,19 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+import pytest
 import uvloop
 
 PATIENCE = 20.0  # seconds; a deadline for what takes milliseconds
 NEW_LOOP = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture(params=list(NEW_LOOP))
+def run(request: pytest.FixtureRequest) -> Run:
+    """What runs a coroutine, on each event loop in turn."""
+    return runner(request.param)
 
 
 def runner(kind: str) -> Run:
