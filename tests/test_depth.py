@@ -96,6 +96,7 @@ def length_of(link: Any, unwrap: Callable[[Any], Any] = lambda x: x) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_a_million_links() -> None:
     """A chain of a million objects saves and loads."""
     loaded = pickle.loads(flat_dumps(chain(Link, MILLION)))

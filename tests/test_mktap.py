@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -226,13 +225,19 @@ def test_debug_and_progress_show_the_search(place: Place) -> None:
 
 
 def test_an_unwritable_directory(place: Place) -> None:
-    """The path and what to do; no temporary file is left."""
-    folder = "/proc" if os.getuid() == 0 else "/"
-    made = place.run("mktap", "qotd", cwd=folder)
+    """The path and the cause; no temporary file is left, and an old image is whole."""
+    place.mktap("qotd", "--static", "old")
+    before = (place.path / "qotd.tap").read_bytes()
+    place.path.chmod(0o500)
+    made = place.run_bound_by_modes("mktap", "qotd", "--static", "new")
+    place.path.chmod(0o700)
     assert made.returncode == 1
     assert made.stderr.startswith("mktap: ")
     assert "qotd.tap" in made.stderr
+    assert "ermission" in made.stderr
     assert len(made.stderr.splitlines()) == 1
+    assert place.file_names() == ["qotd.tap"]
+    assert (place.path / "qotd.tap").read_bytes() == before
 
 
 def test_an_existing_file_is_replaced_whole_or_not_at_all(place: Place) -> None:

@@ -668,7 +668,8 @@ def test_flat_and_plain_pickles_have_the_same_nodes(make: Callable[[], Any]) -> 
     file = io.BytesIO()
     FlatPickler(file).dump(graph)
     assembled = there_and_back(file.getvalue())
-    assert b"tapkit.styles" not in assembled
+    layout = {("tapkit.styles", "same"), ("tapkit.styles", "last")}
+    assert layout.isdisjoint(decompile(assembled).names)
     assert graphs.difference(loads(file.getvalue()), loads(assembled)) is None
 
 

@@ -138,7 +138,7 @@ def test_what_the_header_says() -> None:
     ("content", "said"),
     [
         (b"", "it is empty: the image: make an image with mktap"),
-        (gzip.compress(b"x"), "a gzip file"),
+        (gzip.compress(b"x", mtime=0), "a gzip file"),
         (b"PK\x03\x04abc", "a zip file"),
         (pickle.dumps([1]), "a plain pickle"),
         (b"\x80\x02ctwisted.application.service\nApplication\n", "a .tap of Twisted"),

@@ -226,12 +226,30 @@ def test_what_cannot_be_a_pidfile(place: Place) -> None:
     assert "not a pidfile" in line
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root can read anything")
 def test_an_unreadable_pidfile(place: Place) -> None:
-    """Said with the directory to check."""
+    """Said with what to check, and left alone."""
     place.mktap("qotd", "--port", "0")
     (place.path / "twistd.pid").touch(mode=0)
-    assert "can't write the pidfile (Permission denied)" in place.twistd("qotd.tap").stderr
+    done = place.run_bound_by_modes("twistd", "qotd.tap")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "twistd: can't write the pidfile (Permission denied): twistd.pid: check who may write ., "
+        "or name another with --pidfile or --rundir\n",
+    )
+    assert place.file_names() == ["qotd.tap", "twistd.pid"]
+
+
+def test_a_directory_that_may_not_be_written(place: Place) -> None:
+    """Refused at the start, by mode; nothing is left."""
+    place.mktap("qotd", "--port", "0")
+    (place.path / "run").mkdir(mode=0o500)
+    for more in ([], ["--pidfile", "../twistd.pid", "-l", "../twistd.log"]):
+        done = place.run_bound_by_modes("twistd", "-d", "run", *more, "-f", "qotd.tap")
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert ("can't write the pidfile" if not more else "not writable") in done.stderr
+    assert os.listdir(place.path / "run") == []
+    assert "twistd.pid" not in place.file_names()
 
 
 @pytest.mark.parametrize(
