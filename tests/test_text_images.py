@@ -52,17 +52,15 @@ def test_a_hand_edit_and_its_comments(place: Place) -> None:
     text = (place.path / "qotd.tax").read_text()
     edited = text.replace(
         "<text>An apple a day keeps the doctor away.</text>",
-        "<text>Fish &amp; chips &lt;3 – Grüße</text>  <!-- asked for by Ada -->",
+        "<text>Fish &amp; chips &lt;3, Grüße</text>  <!-- asked for by Ada -->",
     )
     assert edited != text
     (place.path / "qotd.tax").write_text(edited)
     port = started(place, "qotd.tax")
-    assert ask(port) == "Fish & chips <3 – Grüße\r\n".encode()
+    assert ask(port) == "Fish & chips <3, Grüße\r\n".encode()
     place.kill()
     saved = (place.path / "qotd-shutdown.tax").read_text()
-    assert saved == edited.replace(
-        '<served type="int">0</served>', '<served type="int">1</served>'
-    )
+    assert saved == edited.replace('<served type="int">0</served>', '<served type="int">1</served>')
 
 
 def test_a_mistake_is_named_with_line_and_column(place: Place) -> None:
@@ -80,14 +78,35 @@ def test_a_mistake_is_named_with_line_and_column(place: Place) -> None:
     assert place.file_names() == ["qotd.tax"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("tapkit_plugins.qotd.StaticQuotr", "no 'StaticQuotr'; did you mean StaticQuoter?"),
+        ("tapkit_plugins.qtod.StaticQuoter", "tapkit_plugins has no 'qtod'; did you mean qotd?"),
+        ("tapkit_plugin.qotd.StaticQuoter", "no module named 'tapkit_plugin'"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_shown(place: Place, wrong: str, said: str) -> None:
+    """A class that can't be had is named with its line, like any other mistake."""
+    place.mktap("-x", "qotd")
+    path = place.path / "qotd.tax"
+    path.write_text(path.read_text().replace("tapkit_plugins.qotd.StaticQuoter", wrong))
+    failed = place.twistd("qotd.tax")
+    assert failed.returncode == 1
+    first, line, caret = failed.stderr.splitlines()
+    assert first.startswith("twistd: qotd.tax:12:28: ")
+    assert said in first
+    assert wrong in line
+    assert caret.strip() == "^"
+    assert place.file_names() == ["qotd.tax"]
+
+
 def test_a_program_is_run(place: Place) -> None:
     """A .tas that a developer made a program of is run, and saved as what it made."""
     place.mktap("-s", "qotd", "--port", "0")
     path = place.path / "qotd.tas"
     path.write_text(
-        path.read_text().replace(
-            '"An apple a day keeps the doctor away."', '" ".join(["one"] * 3)'
-        )
+        path.read_text().replace('"An apple a day keeps the doctor away."', '" ".join(["one"] * 3)')
     )
     assert ask(started(place, "-s", "qotd.tas")) == b"one one one\r\n"
     place.kill()

@@ -14,11 +14,17 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tapkit.errors import BrokenModuleError, ImageError, NotFoundError
 from tapkit.image import header, nodes
 from tapkit.image.header import ImageInfo
+from tapkit.names import named_object
 
 Previous = Callable[[], "bytes | None"]
 """The text that is to be replaced, read when it is wanted."""
+
+# Finding a large text's old places again takes a daemon's stop minutes; where there is no
+# comment to be kept, nobody would see the difference but in the order of attributes.
+_TOO_LARGE_TO_MERGE = 10_000_000
 
 _COMPILED = ("tapkit.styles", "compiled")
 
@@ -137,6 +143,31 @@ class TextForm:
         """Nothing can be known of a text without reading all of it, which loading does."""
 
 
+class XmlForm(TextForm):
+    """XML, where a name that leads nowhere is shown in its line, as every other mistake is."""
+
+    def load(self, data: Any, where: str) -> Loaded:
+        from tapkit.image.tax import TaxError
+
+        try:
+            return super().load(data, where)
+        except TaxError:
+            raise
+        except ImageError as error:
+            raise self._shown(data, where) or error from error
+
+    def _shown(self, data: Any, where: str) -> ImageError | None:
+        """The first name in the text that can't be had, or None if that is not what failed."""
+        from tapkit.image.tax.blame import blame
+
+        for module, name in self.decode(data, where)[0].names:
+            try:
+                named_object(f"{module}.{name}")
+            except (NotFoundError, BrokenModuleError) as error:
+                return blame(bytes(data), where, module, name, str(error))
+        return None
+
+
 class SourceForm(TextForm):
     """Python source: read where it says no more than we write, else run as the program it is."""
 
@@ -176,6 +207,8 @@ def _read_tax(data: bytes, where: str) -> nodes.Image:
 def _write_tax(image: nodes.Image, previous: bytes | None) -> bytes:
     from tapkit.image import tax
 
+    if previous and len(previous) > _TOO_LARGE_TO_MERGE and b"<!--" not in previous:
+        previous = None
     return tax.write(image, previous)
 
 
@@ -191,5 +224,5 @@ def _write_tas(image: nodes.Image, previous: bytes | None) -> bytes:
     return tas.write(image, tas.learn(image.names))
 
 
-XML = TextForm("xml", _read_tax, _write_tax)
+XML = XmlForm("xml", _read_tax, _write_tax)
 SOURCE = SourceForm("source", _read_tas, _write_tas)
