@@ -83,7 +83,10 @@ def test_a_mistake_is_named_with_line_and_column(place: Place) -> None:
     [
         ("tapkit_plugins.qotd.StaticQuotr", "no 'StaticQuotr'; did you mean StaticQuoter?"),
         ("tapkit_plugins.qtod.StaticQuoter", "tapkit_plugins has no 'qtod'; did you mean qotd?"),
-        ("tapkit_plugin.qotd.StaticQuoter", "no module named 'tapkit_plugin'"),
+        (
+            "tapkit_plugin.qotd.StaticQuoter",
+            "no module named 'tapkit_plugin'; did you mean tapkit_plugins.qotd?",
+        ),
     ],
 )
 def test_a_name_that_leads_nowhere_is_shown(place: Place, wrong: str, said: str) -> None:

@@ -10,7 +10,6 @@ as nodes, decompiled and assembled again. So loading and saving are the same for
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -114,11 +113,14 @@ class TextForm:
             return self._write(pickled.decompile(stream.payload), previous())
 
     def load(self, data: Any, where: str) -> Loaded:
+        """What the text needs is not looked for beforehand, as in a `.tap`, whose header names
+        it: here that would be one more walk over all the nodes. Loading says what is missing.
+        """
         from tapkit.image import live, pickled
 
-        image, info = self.decode(data, where)
-        header.check_needs(info, where)
         with live.no_collector():
+            image = self._read(bytes(data), where)
+            info = header.made_here([], name=_name_of(image.root), form=self._name)
             payload = pickled.assemble(image)
         del image  # the nodes and the objects together would take twice the memory
         return Loaded(live.loads(payload, None, where), info)
@@ -128,7 +130,15 @@ class TextForm:
 
         with live.no_collector():
             image = self._read(bytes(data), where)
-        return image, info_of(image, self._name)
+            found = nodes.walk(image.root, *image.discarded)
+            called = {(node.module, node.name) for node in found if type(node) is nodes.Global}
+        image.names = sorted(called)
+        modules = {module.partition(".")[0] for module, _ in called}
+        by_value = _COMPILED in called
+        info = header.made_here(
+            modules, name=_name_of(image.root), form=self._name, by_value=by_value
+        )
+        return image, info
 
     def encode(self, image: nodes.Image, info: ImageInfo, previous: bytes | None) -> bytes:
         from tapkit.image import live
@@ -178,14 +188,7 @@ class SourceForm(TextForm):
             return super().load(data, where)
         except tas.SourceBeyondError:
             made = live.upgraded(lambda: tas.run(bytes(data), where), where)
-            return Loaded(made, dataclasses.replace(header.made_here([]), form=self._name))
-
-
-def info_of(image: nodes.Image, form: str) -> ImageInfo:
-    """What the nodes themselves tell of an image that has no header."""
-    modules = {module.partition(".")[0] for module, _ in image.names}
-    info = header.made_here(modules, name=_name_of(image.root), by_value=_COMPILED in image.names)
-    return dataclasses.replace(info, form=form)
+            return Loaded(made, header.made_here([], form=self._name))
 
 
 def _name_of(root: nodes.Node) -> str | None:

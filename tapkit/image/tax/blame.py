@@ -35,5 +35,9 @@ def blame(data: bytes, where: str, module: str, name: str, what: str) -> TaxErro
             place = found.start(group)
     if place is None:
         return None
-    hint = suggestion(f"{module}.{name}", sorted(others))[2:]
+    hint = ""
+    if "did you mean" not in what:  # else it is known what the module does have
+        modules = {other.rpartition(".")[0] for other in others}
+        known = (f"{module}.{name}", others) if module in modules else (module, modules)
+        hint = suggestion(known[0], sorted(known[1]))[2:]
     return TaxError([Lines(data, where).mistake(place, what, hint)])
