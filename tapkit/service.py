@@ -284,11 +284,22 @@ def path_of(service: Any) -> str:
 
 
 def relink(collection: Any) -> None:
-    """Give every service below `collection` its parent: a hand-edited image may leave it out."""
+    """Give every service below `collection` its parent: a hand-edited image may leave it out.
+
+    Raises:
+        ServiceError: what is there is no service, or is there twice; no tree would start.
+    """
+    met = {id(collection)}
     todo = [collection]
     while todo:
         parent = todo.pop()
-        for service in parent:
+        for index, service in enumerate(parent):
+            path = f"{path_of(parent)}.services[{index}]"
+            if not isinstance(service, IService):
+                raise ServiceError(f"{qualified_name(service)} is not a service", path)
+            if id(service) in met:
+                raise ServiceError(f"{_kind(service)} is in the tree already", path)
+            met.add(id(service))
             service.parent = parent
             if isinstance(service, IServiceCollection):
                 todo.append(service)

@@ -40,6 +40,12 @@ def test_being_it_already_is_no_change() -> None:
         privileges.shed(os.getuid(), os.getgid())
 
 
+def test_an_image_edited_by_hand() -> None:
+    """What is no number is named by its path, before anything is given up."""
+    with pytest.raises(DaemonError, match=r"'nobody' is no number: application\.uid"):
+        privileges.shed("nobody", None)
+
+
 SHED = """
 import os
 from tapkit.errors import DaemonError

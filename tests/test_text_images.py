@@ -79,6 +79,26 @@ def test_a_mistake_is_named_with_line_and_column(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("<item>8007</item>", "builtins.str is not a service: application.services[1]"),
+        ('<item ref="multi_service"/>', "MultiService is in the tree already"),
+        ('<item ref="qotd"/>', "Application 'qotd' is in the tree already"),
+    ],
+)
+def test_a_tree_that_is_none(place: Place, item: str, said: str) -> None:
+    """What a slip of the hand puts among the services is named by its path."""
+    place.mktap("-x", "qotd")
+    path = place.path / "qotd.tax"
+    head, tail = path.read_text().rsplit("</services>", 1)
+    path.write_text(f"{head}{item}</services>{tail}")
+    failed = place.twistd("qotd.tax")
+    assert (failed.returncode, len(failed.stderr.splitlines())) == (1, 1)
+    assert said in failed.stderr
+    assert place.file_names() == ["qotd.tax"]
+
+
+@pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ("tapkit_plugins.qotd.StaticQuotr", "no 'StaticQuotr'; did you mean StaticQuoter?"),

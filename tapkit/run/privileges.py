@@ -53,6 +53,9 @@ def shed(uid: int | None, gid: int | None) -> None:
     """
     if uid is None and gid is None:
         return
+    for attribute, number in (("uid", uid), ("gid", gid)):
+        if number is not None and type(number) is not int:  # an image edited by hand
+            raise DaemonError(f"{number!r} is no number", f"application.{attribute}")
     if os.geteuid() != 0:
         if uid in (None, os.getuid()) and gid in (None, os.getgid()):
             return
