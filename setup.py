@@ -2,4 +2,4 @@
 
 from setuptools import setup
 
-setup(scripts=["bin/mktap", "bin/twistd"])
+setup(scripts=["bin/mktap", "bin/tapconvert", "bin/tapctl", "bin/twistd"])

@@ -59,8 +59,12 @@ def decode_tap(data: Any, where: str) -> tuple[nodes.Image, ImageInfo]:
     from tapkit.image import live, pickled, tap
 
     info, payload, buffers = tap.read(data, where)
-    with live.no_collector():
-        return pickled.decompile(bytes(payload), buffers or None), info
+    try:
+        with live.no_collector():
+            return pickled.decompile(bytes(payload), buffers or None), info
+    except ImageError as error:
+        place = ", ".join(part for part in (where, error.where) if part)
+        raise ImageError(error.what, place, error.remedy) from error
 
 
 def encode_tap(image: nodes.Image, info: ImageInfo, previous: bytes | None) -> bytes:
