@@ -154,13 +154,18 @@ def test_code_of_another_python_is_refused(form: str, monkeypatch: pytest.Monkey
         image.loads(theirs)
 
 
-@pytest.mark.parametrize("first", forms.names())
-@pytest.mark.parametrize("second", forms.names())
-@pytest.mark.parametrize("third", forms.names())
-def test_every_crossing_is_the_same_graph(first: str, second: str, third: str) -> None:
-    """From form to form to form and loaded: the same graph."""
+@pytest.mark.parametrize(
+    "way",
+    [(one, other) for one in forms.names() for other in forms.names()]
+    + [("pickle", "xml", "source", "pickle"), ("pickle", "source", "xml", "pickle")],
+    ids="-".join,
+)
+def test_every_crossing_is_the_same_graph(way: tuple[str, ...]) -> None:
+    """From form to form and loaded: the same graph."""
     for graph in [*PLAIN, *BY_VALUE]:
         made = graph()
-        data = image.convert(image.convert(image.dumps(made, first), second), third)
-        assert image.inspect(data).form == third
+        data = image.dumps(made, way[0])
+        for form in way[1:]:
+            data = image.convert(data, form)
+        assert image.inspect(data).form == way[-1]
         assert difference(made, image.loads(data)) is None, graph.__name__

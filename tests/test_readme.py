@@ -109,6 +109,7 @@ def test_the_session_byte_for_byte(installed: Path, tmp_path: Path) -> None:
             wait_for("the daemon to stop", lambda: not (tmp_path / "twistd.pid").exists())
 
 
+@pytest.mark.slow
 def test_the_test_command(tmp_path: Path) -> None:
     """The README's second command installs what the tests need and runs them."""
     done = subprocess.run(
