@@ -1,5 +1,7 @@
 """The flat pickler: any graph, however deep, through the C pickler, in one pickle.
 
+It is for the graphs, and the threads, that the plain pickler can't serve: see `plain`.
+
 Theory of operation
 -------------------
 The C pickler recurses: a chain of a few hundred linked objects ends in RecursionError. What

@@ -98,7 +98,6 @@ def parse_long(text: bytes) -> int:
 
 def parse_quoted(text: bytes) -> str:
     """STRING: a quoted Python 2 string."""
-    text = text.rstrip()
     if len(text) < 2 or text[:1] not in (b"'", b'"') or text[0] != text[-1]:
         raise RefusedError("a string must be in quotes")
     with warnings.catch_warnings():  # of escapes that newer Pythons dislike

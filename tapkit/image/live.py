@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import io
 import logging
@@ -12,9 +13,10 @@ from typing import Any, NamedTuple
 
 from tapkit import styles
 from tapkit.errors import ImageError, TapkitError, describe
-from tapkit.image import offenders
+from tapkit.image import offenders, plain
 from tapkit.image.flat import FlatPickler
-from tapkit.image.modes import Mode, in_first_mode, is_too_deep
+from tapkit.image.modes import in_first_mode, is_too_deep
+from tapkit.image.reducing import ReducingPickler
 from tapkit.names import innermost_place, qualified_name
 
 log = logging.getLogger("tapkit.image")
@@ -56,7 +58,7 @@ def dumps(obj: Any, root: str = "object", *, out_of_band: bool = True) -> Pickle
     """
     try:
         with no_collector():
-            pickled, left = in_first_mode(lambda mode: _dumped(obj, out_of_band, mode))
+            pickled, left = _dumped(obj, out_of_band)
     except TapkitError:
         raise
     except Exception as error:
@@ -66,12 +68,30 @@ def dumps(obj: Any, root: str = "object", *, out_of_band: bool = True) -> Pickle
     return pickled
 
 
-def _dumped(obj: Any, out_of_band: bool, mode: Mode) -> tuple[Pickled, list[Any]]:
+def _dumped(obj: Any, out_of_band: bool) -> tuple[Pickled, list[Any]]:
+    """The pickle of a graph, by the plain pickler if that is able to, and what it left out."""
+    if plain.has_room():
+        try:
+            return _dumped_by(plain.PlainPickler, obj, out_of_band)
+        except Exception as error:
+            if not plain.ran_out(error):
+                raise
+    return in_first_mode(
+        lambda mode: _dumped_by(functools.partial(FlatPickler, mode=mode), obj, out_of_band)
+    )
+
+
+def _dumped_by(
+    make: Callable[..., ReducingPickler], obj: Any, out_of_band: bool
+) -> tuple[Pickled, list[Any]]:
     file = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
     left: list[Any] = []
-    pickler = FlatPickler(file, _reducers(left), buffers.append if out_of_band else None, mode)
-    pickler.dump(obj)
+    pickler = make(file, _reducers(left), buffers.append if out_of_band else None)
+    try:
+        pickler.dump(obj)
+    finally:
+        pickler.clear_memo()  # it is in a cycle, and would hold the graph till the next collection
     modules = sorted(pickler.modules)
     return Pickled(file.getvalue(), buffers, modules, pickler.by_value), left
 

@@ -15,6 +15,8 @@ PROTOCOL = 5
 
 Reducer = Callable[[Any], Any]
 
+_REGISTERED = cloudpickle.Pickler.dispatch_table  # a view: `copyreg.pickle` adds to it any time
+
 
 class ReducingPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """cloudpickle's pickler, which can be asked for a reduction without writing anything.
@@ -51,7 +53,7 @@ class ReducingPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle
             reducer = self._reducers[kind] = self._reducer(kind)
         reduction = reducer(obj)
         if type(reduction) is str:
-            self._note_module(getattr(obj, "__module__", None))
+            self.note_module(getattr(obj, "__module__", None))
         return reduction
 
     def _reducer(self, kind: type) -> Reducer:
@@ -64,28 +66,34 @@ class ReducingPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle
             return self._reduce_module
         if issubclass(kind, types.CodeType):
             return self._reduce_compiled
-        usual: Reducer | None = self.dispatch_table.get(kind)
-        return usual or operator.methodcaller("__reduce_ex__", PROTOCOL)
+        return self.usual(kind) or operator.methodcaller("__reduce_ex__", PROTOCOL)
+
+    @staticmethod
+    def usual(kind: type) -> Reducer | None:
+        """What cloudpickle or `copyreg` have registered for a type."""
+        registered: Reducer | None = _REGISTERED.get(kind)
+        return registered
 
     def _reduce_code(self, obj: Any) -> Any:
         reduction = super().reducer_override(obj)
         if reduction is NotImplemented:
-            self._note_module(obj.__module__)
+            self.note_module(obj.__module__)
         elif len(reduction) > 2:  # not `type(None)` and its like
             self.by_value = True
         return reduction
 
     def _reduce_compiled(self, obj: Any) -> Any:
         self.by_value = True
-        _, args = self.dispatch_table[types.CodeType](obj)
+        _, args = _REGISTERED[types.CodeType](obj)
         return styles.compiled, (*args, styles.this_python())
 
     def _reduce_module(self, obj: Any) -> Any:
-        reduction = self.dispatch_table[types.ModuleType](obj)
+        reduction = _REGISTERED[types.ModuleType](obj)
         if len(reduction[1]) == 1:
-            self._note_module(obj.__name__)
+            self.note_module(obj.__name__)
         return reduction
 
-    def _note_module(self, name: Any) -> None:
+    def note_module(self, name: Any) -> None:
+        """Add the module of something that is saved by its name."""
         if isinstance(name, str):
             self.modules.add(name.partition(".")[0])
