@@ -88,7 +88,10 @@ def test_no_cycles() -> None:
     for path in SOURCES:
         parts = path.relative_to(ROOT).with_suffix("").parts
         module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        graph[module] = {name for name, _ in imports(path, False)} - {"tapkit", "tapkit.__version__"}
+        graph[module] = {name for name, _ in imports(path, False)} - {
+            "tapkit",
+            "tapkit.__version__",
+        }
     modules, left = set(graph), {m: d & set(graph) - {m} for m, d in graph.items()}
     while free := {m for m, needs in left.items() if not needs}:
         left = {m: needs - free for m, needs in left.items() if m not in free}

@@ -45,7 +45,9 @@ def test_plain_services_need_no_loop() -> None:
 def test_a_coroutine_needs_a_loop() -> None:
     """A coroutine without an event loop is an error in words, and what was started is stopped."""
     events, parent = both(Noted, Slow)
-    with pytest.raises(ServiceError, match=r"no event loop is running: .*services\[1\]: start the tree inside"):
+    with pytest.raises(
+        ServiceError, match=r"no event loop is running: .*services\[1\]: start the tree inside"
+    ):
         parent.startService()
     assert events == ["start a", "stop a"]
     assert not parent.running
