@@ -6,17 +6,60 @@ import os
 import sys
 
 from tapkit import __version__
-from tapkit.errors import EXIT_FAILED, TapkitError, describe
+from tapkit.errors import EXIT_FAILED, EXIT_OK, TapkitError, describe
+from tapkit.options import command_line
 from tapkit.options.help_text import terminal_width, two_columns
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
 # Command lines that ask for help and nothing else: answered without importing docopt, which
 # would be a quarter of the time that takes. Any other is read as the usage text says.
 HELP = (["--help"], ["-h"])
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def command(
+    program: str,
+    argv: list[str],
+    doc: str,
+    body: Callable[[dict[str, Any]], int],
+    *,
+    more_help: Callable[[], str] | None = None,
+    options_first: bool = True,
+) -> int:
+    """A whole command: help and version are answered here, all else is for `body`.
+
+    Parameters:
+        doc: its usage text, which docopt reads.
+        body: takes what docopt made of the command line; returns the exit status.
+        more_help: what `--help` shows after the usage text.
+        options_first: what follows the first positional argument is not for this command.
+    """
+
+    grammar = doc.replace(program, program.replace(" ", "-"))  # to docopt it is one word
+
+    def answer() -> int:
+        helps = argv in HELP
+        arguments = (
+            {}
+            if helps
+            else command_line.parse(
+                grammar, argv, prog=program, options_first=options_first
+            ).arguments
+        )
+        if helps or arguments["--help"]:
+            parts = [doc.strip() + "\n", *([more_help()] if more_help else [])]
+            print("\n".join(parts), end="")
+            return EXIT_OK
+        if arguments.get("--version"):
+            print(version_line(program))
+            return EXIT_OK
+        return body(arguments)
+
+    return run(program, answer)
 
 
 def run(program: str, body: Callable[[], int]) -> int:

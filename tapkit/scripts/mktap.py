@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 from tapkit import usage
 from tapkit.errors import EXIT_OK, TapkitError, UsageError
-from tapkit.options import command_line
 from tapkit.scripts import builders
-from tapkit.scripts.console import HELP, run, version_line
+from tapkit.scripts.console import command
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
 if TYPE_CHECKING:
@@ -19,24 +19,8 @@ PROGRAM = "mktap"
 
 def main(argv: list[str], doc: str) -> int:
     """Run mktap; `doc` is its usage text, which docopt reads."""
-    return run(PROGRAM, lambda: _main(argv, doc))
-
-
-def _main(argv: list[str], doc: str) -> int:
-    if argv in HELP:
-        return _help(doc)
-    arguments = command_line.parse(doc, argv, prog=PROGRAM, options_first=True).arguments
-    if arguments["--help"]:
-        return _help(doc)
-    if arguments["--version"]:
-        print(version_line(PROGRAM))
-        return EXIT_OK
-    return _make(arguments)
-
-
-def _help(doc: str) -> int:
-    print(doc.strip(), builders.listing(PROGRAM), sep="\n\n", end="")
-    return EXIT_OK
+    more = functools.partial(builders.listing, PROGRAM)
+    return command(PROGRAM, argv, doc, _make, more_help=more)
 
 
 def _make(arguments: dict[str, Any]) -> int:

@@ -6,8 +6,7 @@ import os
 import sys
 
 from tapkit.errors import EXIT_OK, ImageError, TapkitError, UsageError
-from tapkit.options import command_line
-from tapkit.scripts.console import HELP, run, version_line
+from tapkit.scripts.console import command
 from tapkit.scripts.images import STDIN, form_of
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
@@ -22,21 +21,7 @@ STDOUT = "-"
 
 def main(argv: list[str], doc: str) -> int:
     """Run tapconvert; `doc` is its usage text, which docopt reads."""
-    return run(PROGRAM, lambda: _main(argv, doc))
-
-
-def _main(argv: list[str], doc: str) -> int:
-    if argv in HELP:
-        print(doc.strip())
-        return EXIT_OK
-    arguments = command_line.parse(doc, argv, prog=PROGRAM).arguments
-    if arguments["--help"]:
-        print(doc.strip())
-        return EXIT_OK
-    if arguments["--version"]:
-        print(version_line(PROGRAM))
-        return EXIT_OK
-    return _convert(arguments)
+    return command(PROGRAM, argv, doc, _convert, options_first=False)
 
 
 def _convert(arguments: dict[str, Any]) -> int:

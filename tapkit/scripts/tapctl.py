@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 
-from tapkit.errors import EXIT_OK, UsageError
+from tapkit.errors import UsageError
 from tapkit.names import suggestion
-from tapkit.options import command_line
-from tapkit.scripts.console import HELP, list_commands, run, version_line
+from tapkit.scripts.console import command, list_commands
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
+if TYPE_CHECKING:
+    from typing import Any
 
 PROGRAM = "tapctl"
 
@@ -22,46 +25,19 @@ COMMANDS = {
 
 def main(argv: list[str], doc: str) -> int:
     """Run tapctl; `doc` is its usage text, which docopt reads."""
-    return run(PROGRAM, lambda: _main(argv, doc))
+    return command(PROGRAM, argv, doc, _dispatch, more_help=_listing)
 
 
-def _main(argv: list[str], doc: str) -> int:
-    if argv in HELP:
-        return _help(doc)
-    arguments = command_line.parse(doc, argv, prog=PROGRAM, options_first=True).arguments
-    if arguments["--help"]:
-        return _help(doc)
-    if arguments["--version"]:
-        print(version_line(PROGRAM))
-        return EXIT_OK
-    return _run(arguments["COMMAND"], arguments["ARGS"])
+def _listing() -> str:
+    return list_commands((name, about) for name, (_, about) in COMMANDS.items())
 
 
-def _help(doc: str) -> int:
-    rows = [(name, description) for name, (_, description) in COMMANDS.items()]
-    print(doc.strip(), list_commands(rows), sep="\n\n", end="")
-    return EXIT_OK
-
-
-def _run(name: str, argv: list[str]) -> int:
+def _dispatch(arguments: dict[str, Any]) -> int:
+    name = arguments["COMMAND"]
     if name not in COMMANDS:
         close = suggestion(name, COMMANDS)
         hint = None if close else f"see {PROGRAM} --help"
         raise UsageError(f"no such command: {name}{close}", None, hint)
-    command = importlib.import_module(COMMANDS[name][0])
-    program = f"{PROGRAM} {name}"
-
-    def body() -> int:
-        if argv in HELP:
-            print(command.USAGE.strip())
-            return EXIT_OK
-        # To docopt the program is one word.
-        usage = command.USAGE.replace(program, f"{PROGRAM}-{name}")
-        arguments = command_line.parse(usage, argv, prog=program).arguments
-        if arguments["--help"]:
-            print(command.USAGE.strip())
-            return EXIT_OK
-        status: int = command.main(arguments)
-        return status
-
-    return run(program, body)
+    module = importlib.import_module(COMMANDS[name][0])
+    argv = arguments["ARGS"]
+    return command(f"{PROGRAM} {name}", argv, module.USAGE, module.main, options_first=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 from tapkit import usage
 from tapkit.errors import EXIT_OK, UsageError
-from tapkit.options import command_line
 from tapkit.scripts import builders
-from tapkit.scripts.console import HELP, complain, run, version_line
+from tapkit.scripts.console import command, complain
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
 if TYPE_CHECKING:
@@ -28,18 +28,11 @@ _IMAGE_OPTIONS = {"--file": None, "--xml": "xml", "--source": "source"}
 
 def main(argv: list[str], doc: str) -> int:
     """Run twistd; `doc` is its usage text, which docopt reads."""
-    return run(PROGRAM, lambda: _main(argv, doc))
+    more = functools.partial(builders.listing, PROGRAM)
+    return command(PROGRAM, argv, doc, _run, more_help=more)
 
 
-def _main(argv: list[str], doc: str) -> int:
-    if argv in HELP:
-        return _help(doc)
-    arguments = command_line.parse(doc, argv, prog=PROGRAM, options_first=True).arguments
-    if arguments["--help"]:
-        return _help(doc)
-    if arguments["--version"]:
-        print(version_line(PROGRAM))
-        return EXIT_OK
+def _run(arguments: dict[str, Any]) -> int:
     if arguments["--help-reactors"]:
         print(_reactors(), end="")
         return EXIT_OK
@@ -49,11 +42,6 @@ def _main(argv: list[str], doc: str) -> int:
         print(asked.text, end="")
         return EXIT_OK
     return _launch(_settings(arguments), source)
-
-
-def _help(doc: str) -> int:
-    print(doc.strip(), builders.listing(PROGRAM), sep="\n\n", end="")
-    return EXIT_OK
 
 
 def _launch(settings: Settings, source: Source) -> int:
