@@ -109,6 +109,41 @@ def test_the_session_byte_for_byte(installed: Path, tmp_path: Path) -> None:
             wait_for("the daemon to stop", lambda: not (tmp_path / "twistd.pid").exists())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-n", "-f", "qotd.tap"],
+        ["-n", "qotd.tap"],
+        ["-n", "-y", str(ROOT / "samples" / "quotes.tac")],
+        ["-n", "qotd", "--port", "0"],
+    ],
+    ids=["-n", "positional", "-y", "builder"],
+)
+def test_the_other_ways_to_run(installed: Path, tmp_path: Path, arguments: list[str]) -> None:
+    """The installed twistd in the foreground, from an image, a script, and a TAP builder."""
+    env = newcomer(QUOTES_PORT="0")
+    made = [installed / "mktap", "qotd", "--port", "0"]
+    subprocess.run(made, cwd=tmp_path, env=env, check=True, stdout=subprocess.DEVNULL)
+    log = tmp_path / "log"
+    with open(log, "w") as stdout:
+        process = subprocess.Popen(
+            [installed / "twistd", *arguments], cwd=tmp_path, env=env, stdout=stdout
+        )
+    try:
+        port = wait_for(
+            "a port in the log", lambda: re.search(r"listening on [\d.]+:(\d+)", log.read_text())
+        )
+        assert ask(int(port[1])).endswith(b"\r\n")
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+    from_image = "qotd.tap" in arguments
+    assert (tmp_path / "qotd-shutdown.tap").exists() == from_image
+    assert not (tmp_path / "twistd.pid").exists()
+
+
 @pytest.mark.slow
 def test_the_test_command(tmp_path: Path) -> None:
     """The README's second command installs what the tests need and runs them."""
