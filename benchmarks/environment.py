@@ -1,4 +1,4 @@
-"""The virtual environments measured: one with this checkout and uvloop, one with Twisted.
+"""The virtual environments measured: one with this checkout and uvloop, one with the peers.
 
 Two, because both bring a `twistd`. They are kept beside this file, out of git, for the next
 run; the checkout is installed anew each time, as a user gets it: not in editable mode, whose
@@ -35,7 +35,7 @@ class Environment(NamedTuple):
 
 
 class Environments(NamedTuple):
-    """What contenders run in."""
+    """What contenders run in. With Twisted are jsonpickle and PyYAML."""
 
     tapkit: Environment
     twisted: Environment
@@ -56,8 +56,8 @@ def prepare() -> Environments:
     """Make or refresh both environments; the first time downloads packages."""
     minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
     twisted = _environment(f".venv-twisted-{minor}")
-    if not _has(twisted, "twisted"):
-        _pip(twisted, "Twisted")
+    if not all(_has(twisted, module) for module in ("twisted", "jsonpickle", "yaml")):
+        _pip(twisted, "Twisted", "jsonpickle", "PyYAML")
     tapkit = _environment(f".venv-tapkit-{minor}")
     with tempfile.TemporaryDirectory() as copy:
         # Built from a copy: building in the checkout leaves build/ and egg-info there.

@@ -18,6 +18,7 @@ class Table(NamedTuple):
         samples: by contender, in rounds; sample N of each was taken in round N.
         bases: the contenders that the others are compared with.
         note: what a reader must know to judge the figures.
+        targets: by contender, how many times the first base it may be.
     """
 
     title: str
@@ -25,6 +26,7 @@ class Table(NamedTuple):
     samples: Samples
     bases: Sequence[str]
     note: str = ""
+    targets: Mapping[str, float] | None = None
 
 
 def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Samples:
@@ -47,12 +49,14 @@ def ratio(samples: Samples, name: str, base: str) -> float:
 
 def render(table: Table) -> str:
     """The table as text: a line a contender, with its median, its range and its ratios."""
+    targets = table.targets or {}
     header = ["", "median", "lowest", "highest", *(f"x {base}" for base in table.bases)]
-    rows = [header]
+    rows = [header + ["target"] * bool(targets)]
     for name, taken in table.samples.items():
         figures = [statistics.median(taken), min(taken), max(taken)]
         ratios = ["-" if name == b else f"{ratio(table.samples, name, b):.2f}" for b in table.bases]
-        rows.append([name, *map(_short, figures), *ratios])
+        target = [f"{targets[name]:g}" if name in targets else "-"] * bool(targets)
+        rows.append([name, *map(_short, figures), *ratios, *target])
     lines = [f"{table.title} ({table.unit})", *_align(rows)]
     return "\n".join([*lines, *([table.note] if table.note else [])]) + "\n"
 

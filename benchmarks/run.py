@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import connections, environment, help_time, images, startup  # noqa: E402
+from benchmarks import connections, environment, forms, help_time, images, startup  # noqa: E402
 from benchmarks.report import render  # noqa: E402
 
 BENCHMARKS = {
@@ -21,7 +21,10 @@ BENCHMARKS = {
     "startup": startup.measure,
     "help": help_time.measure,
     "images": images.measure,
+    "forms": forms.measure,
 }
+LARGE = {"forms-large": forms.measure_large}
+"""Run only when named: they take long, and gigabytes of memory."""
 
 
 def main(argv: list[str]) -> int:
@@ -31,7 +34,7 @@ def main(argv: list[str]) -> int:
     print(environments.describe(), flush=True)
     for name in arguments.benchmark or BENCHMARKS:
         print(f"measuring {name}...", file=sys.stderr, flush=True)
-        for table in BENCHMARKS[name](environments, quick=arguments.quick):
+        for table in (BENCHMARKS | LARGE)[name](environments, quick=arguments.quick):
             print("", render(table), sep="\n", end="", flush=True)
     return 0
 
@@ -39,13 +42,16 @@ def main(argv: list[str]) -> int:
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure tapkit beside its peers, in one run.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    names = ", ".join(BENCHMARKS)
+    names = ", ".join(BENCHMARKS | LARGE)
     parser.add_argument(
-        "benchmark", nargs="*", metavar="BENCHMARK", help=f"of {names}; without any: all"
+        "benchmark",
+        nargs="*",
+        metavar="BENCHMARK",
+        help=f"of {names}; without any: all but {', '.join(LARGE)}",
     )
     arguments = parser.parse_args(argv)
     for name in arguments.benchmark:  # argparse's `choices` refuses an empty "*" on Python 3.10
-        if name not in BENCHMARKS:
+        if name not in BENCHMARKS | LARGE:
             parser.error(f"no such benchmark: {name}; there are {names}")
     return arguments
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import pickle
+import pickletools
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from benchmarks import connections, help_time, image_objects, load, processes, report
+from benchmarks import (
+    connections,
+    form_objects,
+    forms,
+    help_time,
+    image_objects,
+    load,
+    processes,
+    report,
+)
 from benchmarks.environment import HERE
 
 QUOTE = b"quote\r\n"
@@ -86,6 +99,72 @@ def test_table_shows_medians_ranges_and_ratios() -> None:
 def test_table_ends_with_its_note() -> None:
     """What a reader must know stands under the figures."""
     assert report.render(table(walk=[1.0])._replace(note="Beware.")).endswith("-\nBeware.\n")
+
+
+def test_table_shows_targets() -> None:
+    """Where there are targets, they stand beside the ratios."""
+    shown = report.render(table(walk=[1.0], run=[2.0])._replace(targets={"run": 2.5}))
+    assert shown == (
+        "Speed (m/s, more is better)\n"
+        "      median  lowest  highest  x walk  target\n"
+        "walk       1       1        1       -       -\n"
+        "run        2       2        2    2.00     2.5\n"
+    )
+
+
+FORMS = HERE / "form_sample.py"
+
+
+def form_sample(*words: str) -> dict[str, Any]:
+    """What a sample of the forms tells; a `load` that brings back another size fails it."""
+    done = subprocess.run(
+        [sys.executable, FORMS, *words],
+        capture_output=True,
+        text=True,
+        timeout=processes.PATIENCE,
+        env=processes.clean_environment(PYTHONPATH=str(HERE.parent)),
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_forms_are_sampled_in_turns_with_pickle() -> None:
+    """Every operation that has a target is measured, as often as pickle is."""
+    told = form_sample("tapkit", "300", "2")
+    assert set(told) == {forms.SAVE, forms.LOAD, *forms.TARGETS}
+    assert {len(taken) for taken in told.values()} == {2}
+    assert min(min(taken) for taken in told.values()) > 0
+
+
+def test_tables_of_forms() -> None:
+    """Saving is compared with pickle's save, loading with its load."""
+    taken = {name: [0.002] for name in (forms.SAVE, forms.LOAD, *forms.TARGETS)}
+    saves, loads = forms._forms(taken, 300)
+    assert saves.bases == (forms.SAVE,)
+    assert loads.bases == (forms.LOAD,)
+    assert set(saves.samples) | set(loads.samples) == set(taken)
+    assert saves.samples[forms.SAVE] == [2.0]
+    assert loads.targets == {name: forms.TARGETS[name] for name in loads.samples if name[0] == "."}
+    assert "target" in report.render(loads)
+
+
+@pytest.mark.parametrize("library", ["pickle", ".tax"])
+def test_peak_memory_is_told_for_save_and_load(library: str, tmp_path: Path) -> None:
+    """The first process saves, the second loads what the first saved."""
+    saved = form_sample(library, "300", "memory", str(tmp_path))
+    loaded = form_sample(library, "300", "memory", str(tmp_path))
+    assert list(saved) == [f"{library} save"]
+    assert list(loaded) == [f"{library} load"]
+    assert all(peak >= 0 for peak in (*saved.values(), *loaded.values()))
+
+
+@pytest.mark.parametrize("count", [1, 2, 100, 101, 102, 500])
+def test_the_application_has_its_size(count: int) -> None:
+    """As many instances as asked for, but for a service that lacks its factory's."""
+    payload = pickle.dumps(form_objects.application(count), 5)
+    made = sum(opcode.name == "NEWOBJ" for opcode, _, _ in pickletools.genops(payload))
+    assert count <= made <= count + 2
 
 
 def test_load_counts_connections_and_time() -> None:
