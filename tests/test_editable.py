@@ -47,6 +47,8 @@ print(json.dumps([loaded, imported, [str(f) for f in found.faults], hooks, sys.p
                   {p.called: p.description for p in found.plugins}, lines]))
 """
 
+pytestmark = pytest.mark.slow  # real installs by pip
+
 
 def package(folder: Path, name: str) -> Path:
     folder.mkdir(parents=True)
