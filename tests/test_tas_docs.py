@@ -14,7 +14,9 @@ from tests import graphs
 from tests.place import ROOT
 from tests.tas_round import loaded
 
-EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "tas.md").read_text(), re.DOTALL)
+DOCS = (ROOT / "docs" / "tas.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+MISTAKES = re.findall(r"```text\n(.*?)```", DOCS, re.DOTALL)
 
 
 def test_the_first_example_is_what_is_written() -> None:
@@ -43,3 +45,12 @@ def test_the_edits_of_the_docs() -> None:
     assert first is again and type(first) is Object
     assert nodes.difference(second.steps[1][1], 8080) is None
     assert graphs.difference(loaded(image), tas.run(source, "docs/tas.md")) is None
+
+
+def test_the_mistakes_of_the_docs() -> None:
+    """A name and a comma wrong in the first example are told as the docs tell them."""
+    source = EXAMPLES[0].replace("quoter=quoter,", "quoter=quotr,")
+    source = source.replace("Application, name", "Application name")
+    with pytest.raises(tas.SourceError) as caught:
+        tas.read(source.encode(), "qotd.tas")
+    assert f"{caught.value}\n" == MISTAKES[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import random
 from collections.abc import Sequence
@@ -145,11 +146,12 @@ def test_any_nested_value_is_read_alike(value: str, monkeypatch: pytest.MonkeyPa
         check_alike((HEAD + before + shapes + statement).encode(), monkeypatch)
 
 
+@functools.cache
 def sources() -> list[bytes]:
     """Sources of all kinds, as they are written."""
     found = [path.read_bytes() for path in GOLDEN]
     found += [tas.write(decompile(pickle.dumps([graph(), graph()], 4))) for graph in graphs.PLAIN]
-    for seed in range(40):
+    for seed in range(25):
         image = decompile(live.dumps(a_graph(seed, 3 + seed % 20)).payload)
         found += [tas.write(image), tas.write(image, tas.learn(image.names))]
     return found
@@ -194,36 +196,36 @@ PIECES = [
 ]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_mutations_are_read_alike(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With anything changed anywhere, both ways read the same nodes, or tell the same mistakes."""
     chance = random.Random(seed)
     texts = [data.decode() for data in sources()]
     read = 0
-    for _ in range(120):
+    for _ in range(70):
         text = chance.choice(texts)
         for _ in range(chance.randrange(1, 3)):
             start = chance.randrange(len(text))
             end = start + chance.choice((0, 0, 1, 1, 2, 5))
             text = text[:start] + chance.choice([*PIECES, ""]) + text[end:]
         read += check_alike(text.encode(), monkeypatch)
-    assert 10 < read < 110
+    assert 5 < read < 65
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_lines_in_other_places_are_read_alike(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With statements or lines moved, doubled or left out, both ways read the same."""
     chance = random.Random(seed)
     texts = [data.decode() for data in sources()]
     read = 0
-    for _ in range(100):
+    for _ in range(70):
         between = chance.choice(("\n", "\n\n"))
         parts = chance.choice(texts).split(between)
         first = chance.randrange(len(parts))
         part = parts[first] if chance.random() < 0.5 else parts.pop(first)
         parts.insert(chance.randrange(len(parts) + 1), part)
         read += check_alike(between.join(parts).encode(), monkeypatch)
-    assert 10 < read < 100
+    assert 5 < read < 65
 
 
 @pytest.mark.parametrize(

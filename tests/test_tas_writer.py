@@ -291,3 +291,40 @@ def test_ruff_finds_nothing_unused(files: Path) -> None:
     words = [ruff, "check", "--isolated", "--select", "F", "--no-cache", str(files)]
     told = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert told.returncode == 0, told.stdout[-2000:]
+
+
+# -- what templates write, and what they leave to others
+
+
+def slowly(image: Image, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Written as if no two instances looked alike."""
+    with monkeypatch.context() as patch:
+        patch.setattr("tapkit.image.tas.shapes.Shapes.of", lambda self, call, state: None)
+        return tas.write(image)
+
+
+TAILS = ("", "'", '"', "\\", "\n", "\u00e9", "\u65e5\u672c", "\u0301", "'\"")
+TEXTS = [
+    "x" * size + tail for size in (0, 1, 40, 48, 50, 80, 88, 90, 91, 93, 100) for tail in TAILS
+]
+VALUES = [1e15, 1e16, -1e300, float("inf"), float("nan"), 10**100, 10**700, -(10**5000), b"x", len]
+VALUES += [None, True, (), [], {}, ["x" * 30] * 4, {"k": ["v" * 70]}, ("x" * 60, 1), [[["x" * 70]]]]
+
+
+@pytest.mark.parametrize("value", [*TEXTS, *VALUES], ids=lambda value: type(value).__name__)
+def test_templates_write_what_the_layout_says(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instances that look alike are written byte for byte as they would be one by one."""
+    things = [graphs.Thing(a=value, b=1.5, c=text) for text in ("", "x" * 30, "x" * 49)]
+    things += [graphs.Thing(a_longer_name=value, n=[value, value], m=number) for number in (1, 2)]
+    things[0].me = things[1].me = things[0]
+    image = image_of(things)
+    assert tas.write(image) == slowly(image, monkeypatch)
+
+
+def test_bytes_for_an_attribute_s_name() -> None:
+    """Keys that only look like those of other instances are no mistake for `python -bb` either."""
+    states = (["a", 1], [b"a", 1], ["a", 2])
+    made = [Object(NEWOBJ, Global("m", "C")) for _ in states]
+    for each, state in zip(made, states, strict=True):
+        each.add_step(STATE, Dict(state))
+    assert difference(Image(made)) is None

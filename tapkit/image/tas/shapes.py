@@ -47,10 +47,11 @@ class Shape:
     """What instances that look alike have in common.
 
     Attributes:
-        kinds: the types of keys and values by turns.
+        kinds: the types of the values.
         names: the attributes.
         walked: gets, from a state, the keys and values that the survey looks at; None: there
             are none.
+        referring: the positions of these values in the state.
         strings: gets the strings from the values; None: there are none.
         floats, others: positions of the floats, and of what no template can format.
         odd: those of `others`, and of the strings.
@@ -61,7 +62,7 @@ class Shape:
     """
 
     __slots__ = (
-        *("call", "floats", "kinds", "names", "odd", "others", "special", "strings"),
+        *("call", "floats", "kinds", "names", "odd", "others", "referring", "special", "strings"),
         *("templates", "unlinked", "used", "walked"),
     )
 
@@ -69,12 +70,12 @@ class Shape:
         self.call = call
         self.names = names
         self.kinds = kinds
-        values = kinds[1::2]
-        self.strings = _getter([at for at, kind in enumerate(values) if kind is str])
-        self.floats = [at for at, kind in enumerate(values) if kind is float]
-        self.others = [at for at, kind in enumerate(values) if kind not in _BY_FORMAT]
-        self.odd = [at for at, kind in enumerate(values) if kind is str or kind not in _BY_FORMAT]
-        walked = [at for at, kind in enumerate(values) if kind not in ATOMS]
+        self.strings = _getter([at for at, kind in enumerate(kinds) if kind is str])
+        self.floats = [at for at, kind in enumerate(kinds) if kind is float]
+        self.others = [at for at, kind in enumerate(kinds) if kind not in _BY_FORMAT]
+        self.odd = [at for at, kind in enumerate(kinds) if kind is str or kind not in _BY_FORMAT]
+        walked = [at for at, kind in enumerate(kinds) if kind not in ATOMS]
+        self.referring = [2 * at + 1 for at in walked]
         self.walked = _getter([place for at in walked for place in (2 * at, 2 * at + 1)])
         self.used: list[Any] | None = None
         self.special = False
@@ -88,10 +89,9 @@ class Shape:
             local: what its class is called.
             quotes: whether strings come without quotes and escapes, which they then do not need.
         """
-        kinds = self.kinds[1::2]
         words = [
             f'{name}="%s"' if quotes and kind is str else f"{name}=%s"
-            for name, kind in zip(self.names, kinds, strict=True)
+            for name, kind in zip(self.names, self.kinds, strict=True)
         ]
         opening, first = ("complete", "%s") if shell else ("%s = instance", local)
         made = self.templates[2 * shell + quotes] = Template(opening, [first, *words])
@@ -122,8 +122,8 @@ class Shapes:
 
     def of(self, call: Global, state: Dict) -> Shape | None:
         """The shape of an instance with this state; None if it can't be written as keywords."""
-        names, kinds = state[::2], list(map(type, state))
-        if set(kinds[::2]) != {str}:
+        names, kinds = state[::2], [type(value) for value in state[1::2]]
+        if {type(name) for name in names} != {str}:
             return None
         key = (id(call), *kinds, *names)
         shape = self._all.get(key)

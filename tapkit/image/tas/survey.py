@@ -115,6 +115,7 @@ class Survey:
             self._add(Event(DISCARD, call))
         self._walk(image.root, "root")
         self._place_shells()
+        self._seen = set()  # of a large image it is large, and the text takes its place
 
     def _place_shells(self) -> None:
         """Put the beginnings where they belong, which was known only later."""
@@ -209,9 +210,12 @@ class Survey:
         ):
             return None
         shape = self._last_shapes.get(id(call))
-        kinds = list(map(type, state))
-        # Types first: comparing bytes to str is an error for `python -bb`.
-        if shape is None or shape.kinds != kinds or shape.names != state[::2]:
+        kinds = [type(value) for value in state[1::2]]
+        try:
+            known = shape is not None and shape.kinds == kinds and shape.names == state[::2]
+        except BytesWarning:  # `python -bb`, and a key that is no string
+            known = False
+        if not known:
             shape = self.shapes.of(call, state)
         if shape is not None:
             self._seen.add(id(state))
@@ -221,13 +225,12 @@ class Survey:
         """Whether all that an instance refers to was met before, and is complete."""
         seen, opened = self._seen, self._open
         state = node.steps[1]
-        keys = list(map(id, shape.walked(state)[1::2]))  # type: ignore[misc]  # it is not None
-        for key in keys:
-            if key not in seen or key in opened:
+        own = (id(node), id(state))
+        for at in shape.referring:
+            key = id(state[at])
+            if key not in seen or key in opened or key in own:
                 return False
-        if id(node) in keys or id(state) in keys:
-            return False
-        self.shared.update(keys)
+        self.shared.update([id(state[at]) for at in shape.referring])
         return True
 
     def _hint(self, node: Node, key: int, holder: Node) -> None:

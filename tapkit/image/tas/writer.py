@@ -100,8 +100,12 @@ class Writer:
         head = [self._docstring(), "\n".join(self.imports.lines()).rstrip("\n")]
         if self.declared:
             head.append("\n".join(self.declared.values()))
-        source = "\n\n".join([*filter(None, head), *self.blocks, *links])
-        return f"{source}\n".encode()
+        blocks = [*filter(None, head), *self.blocks, *links]
+        self.blocks.clear()
+        blocks[-1] += "\n"
+        source = "\n\n".join(blocks)
+        blocks.clear()  # so that no more than two copies of the text are there at a time
+        return source.encode()
 
     def _docstring(self) -> str:
         name = naming.root_hint(self.root) if self._root_name == "application" else ""
