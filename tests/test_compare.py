@@ -273,6 +273,7 @@ KINDS: dict[str, Callable[[Any, int], Any]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_depth(kind: str) -> None:
     """A chain of 20,000 is compared, and a difference at its very end is found."""
     with no_collector():

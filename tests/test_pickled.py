@@ -604,6 +604,7 @@ def chain_stream(length: int) -> bytes:
 
 
 @DEEP
+@pytest.mark.slow
 def test_a_chain_of_100_000_objects() -> None:
     """A chain of objects goes through and loads."""
     head = pickle.loads(there_and_back(chain_stream(100_000)))

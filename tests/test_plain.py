@@ -223,6 +223,7 @@ def lengths_at_the_limit(kind: Any) -> range:
 
 
 @pytest.mark.parametrize(("kind", "alike"), [(Swallowing, Link), (SwallowingReduce, Honest)])
+@pytest.mark.slow
 def test_code_that_swallows_recursion_errors(
     kind: Any, alike: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,6 +189,7 @@ def chain(length: int) -> Object:
     return link
 
 
+@pytest.mark.slow
 def test_a_deep_chain_of_objects() -> None:
     """Objects in objects: flat statements, however deep."""
     image = Image(chain(50_000))

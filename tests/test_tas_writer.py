@@ -263,6 +263,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("width", [88, 100])
+@pytest.mark.slow
 def test_black_changes_nothing(width: int, files: Path) -> None:
     """What is written is as black would have it, at its own line length and at ours."""
     black = pytest.importorskip("black")

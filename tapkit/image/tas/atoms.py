@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from typing import Any
 
-from tapkit.image.tas.layout import Expr, Group, text
+from tapkit.image.tas.layout import Expr, Group, flat_of, text
 
 _USUAL_NAN = 0x7FF8000000000000
 _DECIMAL_BITS = 2000  # a longer int is hexadecimal: Python may refuse 640 decimal digits
@@ -50,3 +51,17 @@ ATOM_WRITERS: dict[type, Any] = {
     str: text,
     bytes: text,
 }
+
+
+def stable_order(nodes: Sequence[Any], written: Sequence[tuple[str, Expr]]) -> list[int]:
+    """Positions of values, numbers first and by size, the rest by how they are written."""
+
+    def key(at: int) -> tuple[int, Any, str]:
+        node, expr = nodes[at], written[at][1]
+        number = node if type(node) in (int, float) and node == node else None
+        shown = flat_of(expr) or ""
+        if number is not None:
+            return (0, number, shown)
+        return (1, 0, shown or repr(node))
+
+    return sorted(range(len(nodes)), key=key)

@@ -22,7 +22,7 @@ from tapkit.image.nodes import (
     Set,
 )
 from tapkit.image.tas import code, spellings
-from tapkit.image.tas.atoms import ATOM_WRITERS
+from tapkit.image.tas.atoms import ATOM_WRITERS, stable_order
 from tapkit.image.tas.attributes import attributes_only, is_attribute
 from tapkit.image.tas.imports import SOURCE, Imports
 from tapkit.image.tas.instances import Instances, attributes
@@ -394,17 +394,3 @@ def _is_bare(node: Node) -> bool:
 def _are_short(key: str | None, value: str | None) -> bool:
     """Whether an entry surely fits on a line: nobody should want to explode its key."""
     return key is not None and value is not None and len(key) + len(value) < 30 and key.isascii()
-
-
-def stable_order(nodes: list[Node], written: list[tuple[str, Expr]]) -> list[int]:
-    """Positions of values, numbers first and by size, the rest by how they are written."""
-
-    def key(at: int) -> tuple[int, Any, str]:
-        node, expr = nodes[at], written[at][1]
-        number = node if type(node) in (int, float) and node == node else None
-        shown = flat_of(expr) or ""
-        if number is not None:
-            return (0, number, shown)
-        return (1, 0, shown or repr(node))
-
-    return sorted(range(len(nodes)), key=key)
