@@ -119,13 +119,13 @@ def upgraded(make: Callable[[], Any], where: str | None) -> Any:
             with no_collector():
                 obj = make()
         except TapkitError as error:
-            raise _placed(error, where) from error
+            raise placed(error, where) from error
         except Exception as error:
             raise _unloadable(error, where) from error
     try:
         styles.upgrade(outdated)
     except TapkitError as error:
-        raise _placed(error, where) from error
+        raise placed(error, where) from error
     return obj
 
 
@@ -153,7 +153,7 @@ class _Unpickler(pickle.Unpickler):
             raise ImageError(f"{broken} ({describe(error)})", place, "mend the module") from error
 
 
-def _placed(error: TapkitError, where: str | None) -> TapkitError:
+def placed(error: TapkitError, where: str | None) -> TapkitError:
     """The same fault, with the image's file in its place."""
     place = ", ".join(part for part in (where, error.where) if part)
     return type(error)(error.what, place or None, error.remedy)

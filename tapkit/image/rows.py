@@ -63,8 +63,7 @@ def decode_tap(data: Any, where: str) -> tuple[nodes.Image, ImageInfo]:
         with live.no_collector():
             return pickled.decompile(bytes(payload), buffers or None), info
     except ImageError as error:
-        place = ", ".join(part for part in (where, error.where) if part)
-        raise ImageError(error.what, place, error.remedy) from error
+        raise live.placed(error, where) from error
 
 
 def encode_tap(image: nodes.Image, info: ImageInfo, previous: bytes | None) -> bytes:

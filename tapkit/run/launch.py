@@ -103,9 +103,10 @@ def _serve_in_background(
     try:
         verdict = _serve(settings, application, saving, pidfile, report.ready)
     except BaseException as error:
-        status = error.exit_status if isinstance(error, TapkitError) else EXIT_FAILED
+        ours = error if isinstance(error, TapkitError) else None
+        status = ours.exit_status if ours else EXIT_FAILED
         if log.hasHandlers():  # else it is the log itself that can't be opened
-            log.critical("%s", describe(error), exc_info=None if _ours(error) else error)
+            log.critical("%s", describe(error), exc_info=None if ours else error)
         report.failed(status, describe(error))
         return daemonize.Verdict(status, "")
     return verdict
@@ -141,7 +142,3 @@ def _open_log(settings: Settings, application: Application) -> None:
         daemonize.redirect_streams(log_fd)
     python = ".".join(map(str, sys.version_info[:3]))
     log.info("starting %s, PID %d, Python %s", application.name, os.getpid(), python)
-
-
-def _ours(error: BaseException) -> bool:
-    return isinstance(error, TapkitError)
