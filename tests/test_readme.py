@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.network import own_network
 from tests.place import PATIENCE, ROOT, Place, ask, reap, wait_for
 
 README = (ROOT / "README.md").read_text()
@@ -43,6 +44,19 @@ def newcomer(**more: str) -> dict[str, str]:
     python = os.path.dirname(os.path.realpath(sys.executable))
     env |= {"PATH": python + os.pathsep + env["PATH"], "COLUMNS": "80"}
     return env | {"TAPKIT_TEST_MARK": MARK} | more
+
+
+def in_shell(command: str, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A shell command done without a terminal."""
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def in_terminal(command: str, cwd: Path, env: dict[str, str]) -> str:
@@ -79,21 +93,20 @@ def _read(terminal: int) -> bytes:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The bin/ of the virtual environment that the README's first command makes."""
     checkout = fresh_checkout(tmp_path_factory.mktemp("newcomer"))
-    done = subprocess.run(
-        ["bash", "-c", SETUP[0]],
-        cwd=checkout,
-        env=newcomer(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    # pip needs the machine's network, what follows must have one of its own.
+    before, _, after = SETUP[0].partition(" && mktap ")
+    make, activate, install = before.split(" && ")
+    done = in_shell(f"{make} && {activate} && {install}", checkout, newcomer())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith(
-        "Saving qotd application to qotd.tap...\nSaved.\nAn apple a day keeps the doctor away.\n"
-    )
-    wait_for("the daemon to stop", lambda: not (checkout / "twistd.pid").exists())
-    assert (checkout / "qotd-shutdown.tap").exists()
+    with own_network(8007):
+        done = in_shell(f"{activate} && mktap {after}", checkout, newcomer())
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout == (
+            "Saving qotd application to qotd.tap...\nSaved.\n"
+            "An apple a day keeps the doctor away.\n"
+        )
+        wait_for("the daemon to stop", lambda: not (checkout / "twistd.pid").exists())
+        assert (checkout / "qotd-shutdown.tap").exists()
     yield checkout / ".venv" / "bin"
 
 
@@ -103,10 +116,11 @@ def test_the_session_byte_for_byte(installed: Path, tmp_path: Path) -> None:
     env["PATH"] = str(installed) + os.pathsep + env["PATH"]
     steps = re.findall(r"% (.*)\n((?:(?!% ).*\n)*)", SESSION)
     assert [command.split()[0] for command, _ in steps] == ["mktap", "twistd", "nc", "kill", "ls"]
-    for command, expected in steps:
-        assert in_terminal(command, tmp_path, env) == expected
-        if command.startswith("kill"):
-            wait_for("the daemon to stop", lambda: not (tmp_path / "twistd.pid").exists())
+    with own_network(8007):
+        for command, expected in steps:
+            assert in_terminal(command, tmp_path, env) == expected
+            if command.startswith("kill"):
+                wait_for("the daemon to stop", lambda: not (tmp_path / "twistd.pid").exists())
 
 
 @pytest.mark.parametrize(
@@ -147,16 +161,9 @@ def test_the_other_ways_to_run(installed: Path, tmp_path: Path, arguments: list[
 @pytest.mark.slow
 def test_the_test_command(tmp_path: Path) -> None:
     """The README's second command installs what the tests need and runs them."""
-    done = subprocess.run(
-        ["bash", "-c", SETUP[1]],
-        cwd=fresh_checkout(tmp_path),
-        # One file stands for all: .ci/run runs the same command without this.
-        env=newcomer(PYTEST_ADDOPTS="tests/test_names.py -p no:cacheprovider"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    # One file stands for all: .ci/run runs the same command without this.
+    env = newcomer(PYTEST_ADDOPTS="tests/test_names.py -p no:cacheprovider")
+    done = in_shell(SETUP[1], fresh_checkout(tmp_path), env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ passed", done.stdout)
 
