@@ -1,21 +1,18 @@
-"""An application's life inside its process: bind, shed privileges, start, serve, stop."""
+"""The event loop of a daemon: made, run until the daemon has lived, and closed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from tapkit.application import Application
-from tapkit.errors import DaemonError, describe
-from tapkit.run import privileges, reactors
+from tapkit.errors import describe
+from tapkit.run import reactors, signals
+from tapkit.run.daemon import Daemon
 from tapkit.run.snapshot import SavePolicy
 
 log = logging.getLogger("tapkit.runner")
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(
@@ -25,77 +22,22 @@ def run(
 
     Parameters:
         reactor: the event loop's name, as `reactors.check` returned it.
-        saving: where the state goes at stop.
-        ready: called when the ports are bound, the services started, and the signals heard.
+        saving, ready: see `Daemon`.
 
     Raises:
-        TapkitError: it did not start, or did not stop or save cleanly. A service that fails
-            to stop does not keep the others from stopping, nor the state from being saved.
+        TapkitError: it did not start, or did not stop or save cleanly.
     """
     loop = reactors.new_loop(reactor)
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(_live(application, saving, ready))
     finally:
-        # Closing the loop gives the signals back their default action; one more TERM, sent
-        # while only the pidfile is left to remove, must not end the process before that.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        signals.block()
         _close(loop)
 
 
 async def _live(application: Application, saving: SavePolicy, ready: Callable[[], None]) -> None:
-    stop: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop.put_nowait, number)
-    await _unless_stopped(_start(application, saving), stop)
-    log.info(
-        "%s runs on %s; %s",
-        application.name,
-        type(loop).__module__.partition(".")[0],
-        saving.describe(application),
-    )
-    ready()
-    received = await stop.get()
-    log.info("received %s, stopping %s", received.name, application.name)
-    failure: Exception | None = None
-    try:
-        await application.stopService()
-    except Exception as error:
-        log.error("%s", describe(error))
-        failure = error
-    saving.save(application)
-    log.info("%s stopped", application.name)
-    if failure is not None:
-        raise failure
-
-
-async def _start(application: Application, saving: SavePolicy) -> None:
-    await application.privilegedStartService()
-    try:
-        privileges.shed(application.uid, application.gid)
-        await application.startService()
-        saving.rehearse(application)
-    except BaseException:
-        await application.stopService()
-        raise
-
-
-async def _unless_stopped(
-    starting: Coroutine[Any, Any, None], stop: asyncio.Queue[signal.Signals]
-) -> None:
-    """Wait for the start, or abandon it in order when a signal comes first."""
-    task = asyncio.ensure_future(starting)
-    stopped = asyncio.ensure_future(stop.get())
-    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if stopped.done() and not task.done():
-        task.cancel()
-        await asyncio.wait({task})
-        raise DaemonError(f"stopped by {stopped.result().name} before it was ready")
-    stopped.cancel()
-    if stopped.done() and not stopped.cancelled():
-        stop.put_nowait(stopped.result())
-    task.result()
+    await Daemon(application, saving, ready).live()
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
