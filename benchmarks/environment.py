@@ -65,6 +65,8 @@ def prepare() -> Environments:
             _copy(CHECKOUT / part, Path(copy) / part)
         if not _has(tapkit, "uvloop"):
             _pip(tapkit, f"{copy}[fast]")
+        if not _has(tapkit, "cryptography"):
+            _pip(tapkit, "cryptography")
         _pip(tapkit, "--no-deps", "--force-reinstall", copy)
     return Environments(tapkit, twisted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -39,9 +40,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(command: Command, cwd: str | Path, port: int) -> Iterator[tuple[psutil.Process, float]]:
+def running(
+    command: Command, cwd: str | Path, port: int, say: bytes = b""
+) -> Iterator[tuple[psutil.Process, float]]:
     """A server under measurement, from its start to its end; it finds its port in `QOTD_PORT`
     too.
+
+    Parameters:
+        say: what to say to have an answer; the server may then go on to listen.
 
     Yields the process, and the seconds from its start to the first whole answer on `port`.
     """
@@ -57,7 +63,7 @@ def running(command: Command, cwd: str | Path, port: int) -> Iterator[tuple[psut
             start_new_session=True,
         )
         try:
-            if not _first_answer(port, server):
+            if not first_answer(port, server, say):
                 log.seek(0)
                 raise BenchmarkError(f"{command}: no answer:\n{log.read().decode()}")
             yield psutil.Process(server.pid), time.perf_counter() - started
@@ -90,22 +96,43 @@ def output(command: Command, cwd: str | Path, **environment: str) -> str:
 
 def cpu_seconds(process: psutil.Process) -> float:
     """The processor time a process has used."""
+    exact = Path(f"/proc/{process.pid}/schedstat")  # Linux; else in ticks of 10 ms
+    if exact.exists():
+        return int(exact.read_text().split()[0]) / 1e9
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
-def _first_answer(port: int, server: subprocess.Popen[bytes]) -> bool:
+def first_answer(
+    port: int, server: subprocess.Popen[bytes], say: bytes = b"", *, daemon: bool = False
+) -> bool:
+    """Wait until `port` answers with a whole line; False where the server ended before.
+
+    Parameters:
+        daemon: the process started is not the server: it may well end before.
+    """
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and server.poll() is None:
+    while time.monotonic() < deadline and (daemon or server.poll() is None):
         with socket.socket() as client:
             client.settimeout(PATIENCE)
             if client.connect_ex(("127.0.0.1", port)) == 0:
+                client.sendall(say)
                 answer = b""
-                while data := client.recv(4096):
+                while not (say and answer) and (data := client.recv(4096)):
                     answer += data
                 return answer.endswith(b"\r\n")
         time.sleep(_POLL)
     return False
+
+
+def wait_readable(fd: int) -> None:
+    """Wait for a pidfd's process to end.
+
+    Raises:
+        BenchmarkError: it did not.
+    """
+    if not select.select([fd], [], [], PATIENCE)[0]:
+        raise BenchmarkError("a daemon did not stop")
 
 
 def _reap(server: subprocess.Popen[bytes]) -> None:

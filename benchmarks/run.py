@@ -13,15 +13,32 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import connections, environment, forms, help_time, images, startup  # noqa: E402
+from benchmarks import (  # noqa: E402
+    audit,
+    connections,
+    daemon,
+    environment,
+    forms,
+    help_time,
+    images,
+    reload,
+    snapshot,
+    startup,
+    trust,
+)
 from benchmarks.report import render  # noqa: E402
 
 BENCHMARKS = {
     "connections": connections.measure,
     "startup": startup.measure,
+    "daemon": daemon.measure,
     "help": help_time.measure,
     "images": images.measure,
     "forms": forms.measure,
+    "audit": audit.measure,
+    "snapshot": snapshot.measure,
+    "reload": reload.measure,
+    "trust": trust.measure,
 }
 LARGE = {"forms-large": forms.measure_large}
 """Run only when named: they take long, and gigabytes of memory."""

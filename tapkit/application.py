@@ -5,16 +5,25 @@ Here, and only here, the service tree meets the image.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from tapkit import image
+from tapkit import aliases, image
 from tapkit.errors import DaemonError, ImageError, ServiceError, describe
 from tapkit.image import forms
+from tapkit.image.seal import OPEN, Seal
+from tapkit.image.seal.resealing import resealing
 from tapkit.names import innermost_place, qualified_name
 from tapkit.service import MultiService, relink
+
+if TYPE_CHECKING:
+    from tapkit.carried import Package
+    from tapkit.image.seal.encryption import Keys, Lock
+    from tapkit.image.seal.policy import Policy
 
 DEFAULT_FORM = "pickle"
 
@@ -27,7 +36,14 @@ class Application(MultiService):
         uid, gid: whom the process becomes when root starts it; None: it stays what it is.
     """
 
-    volatile: ClassVar[tuple[str, ...]] = ("form", "loaded_from", "made_with")
+    volatile: ClassVar[tuple[str, ...]] = (
+        "form",
+        "loaded_from",
+        "made_with",
+        "lifted",
+        "replaced",
+        "seal",
+    )
     path_root: ClassVar[str] = "application"
 
     uid: int | None = None
@@ -36,6 +52,15 @@ class Application(MultiService):
     form: str = DEFAULT_FORM
     loaded_from: str | None = None
     made_with: Mapping[str, Any] = {}
+    seal: Seal = OPEN  # how every save of it is encrypted and signed
+    replaced: bytes | None = None  # what loaded_from held, once it can't be read any more
+    # The last command of the journal that this state has in it; saved where there is a journal.
+    journaled: int = 0
+    carried: Sequence[Package] = ()  # packages whose source text is in the image
+    # A context in which what is laid over it for this run alone (`--set`) is not there.
+    lifted: Callable[[], contextlib.AbstractContextManager[None]] = staticmethod(
+        contextlib.nullcontext
+    )
 
     def __init__(self, name: str, uid: int | None = None, gid: int | None = None):
         self.name = name  # first: attributes are saved, and shown, in this order
@@ -44,6 +69,23 @@ class Application(MultiService):
         if gid is not None:
             self.gid = gid
         super().__init__()
+
+    def carry(self, names: Iterable[str]) -> None:
+        """Put the source text of packages into the image: it then runs where they are not.
+
+        Raises:
+            UsageError: one of them is not here, or can't be carried.
+        """
+        from tapkit import carried
+
+        found = [carried.collect(name) for name in names]
+        if found:
+            # Before the services: attributes are loaded in this order, and what a service's
+            # class is in must be importable by then.
+            first = {"name": self.name, "carried": found}
+            rest = {name: value for name, value in vars(self).items() if name not in first}
+            vars(self).clear()
+            vars(self).update(first | rest)
 
     def setStyle(self, style: str) -> None:
         """Choose the form to save in: `pickle`, `xml` or `source`.
@@ -75,7 +117,8 @@ class Application(MultiService):
         return f"{name}-{tag}{self._extension()}" if tag else name + self._extension()
 
     def _extension(self) -> str:
-        return forms.by_name(self.form).extensions[0]
+        extension = forms.by_name(self.form).extensions[0]
+        return forms.encrypted_extension(extension) if self.seal.lock else extension
 
 
 def new(name: str, service: Any, uid: int | None = None, gid: int | None = None) -> Application:
@@ -96,13 +139,30 @@ def dumps(application: Application) -> bytes:
     Raises:
         ImageError: naming, by attribute path, all that can't be saved.
     """
-    return image.dumps(
-        application,
-        application.form,
-        root=application.path_root,
-        name=application.name,
-        **application.made_with,
-    )
+    with application.lifted():
+        return image.dumps(
+            application,
+            application.form,
+            root=application.path_root,
+            name=application.name,
+            seal=application.seal,
+            carried=[package.name for package in application.carried],
+            **application.made_with,
+        )
+
+
+def rehearse(application: Application) -> None:
+    """Do what `dumps` does before it encrypts, which can't fail and takes a second.
+
+    Raises:
+        ImageError: as `dumps`.
+    """
+    seal = application.seal
+    application.seal = OPEN
+    try:
+        dumps(application)
+    finally:
+        application.seal = seal
 
 
 def save(application: Application, path: str, *, keep: int = 0) -> None:
@@ -114,25 +174,56 @@ def save(application: Application, path: str, *, keep: int = 0) -> None:
     Raises:
         ImageError: it can't be saved or written; the file that was there is whole.
     """
-    image.save(
-        application,
-        path,
-        application.form,
-        root=application.path_root,
-        name=application.name,
-        keep=keep,
-        previous=application.loaded_from,
-        **application.made_with,
-    )
+    with application.lifted():
+        image.save(
+            application,
+            path,
+            application.form,
+            root=application.path_root,
+            name=application.name,
+            keep=keep,
+            previous=_previous(application),
+            seal=application.seal,
+            carried=[package.name for package in application.carried],
+            **application.made_with,
+        )
 
 
-def load(path: str, form: str | None = None) -> Application:
-    """Load the application an image holds; it keeps the form it was loaded from.
+def _previous(application: Application) -> bytes | str | None:
+    """What a text takes its comments from; from an encrypted file none are to be had."""
+    if application.seal.lock is not None:
+        return b""
+    return application.replaced or application.loaded_from
+
+
+def load(
+    path: str,
+    form: str | None = None,
+    *,
+    keys: Keys | None = None,
+    lock: Lock | None = None,
+    policy: Policy | None = None,
+    runs: bool = False,
+) -> Application:
+    """Load the application an image holds; it keeps the form it was loaded from, and its seal.
+
+    What was encrypted is encrypted whenever it is saved, to the same passphrase or keys; what
+    somebody who is trusted had signed, the daemon signs with a key of its own.
+
+    Parameters:
+        keys: what opens it if it is encrypted.
+        lock: how its saves are encrypted, in place of the image's own.
+        policy: what is demanded of its signature; None: what the system demands.
+        runs: it is going to run, so that no older generation will, from now on.
 
     Raises:
-        ImageError: there is no whole image there, or it holds something else.
+        ImageError: there is no whole image there, it holds something else, it is not signed as
+            demanded, or no key opens it.
     """
-    loaded, info = image.load_known(path, form)
+    carried = _carried.get()
+    if carried is not None:
+        return _revived(carried)
+    loaded, info, unsealed = image.load_known(path, form, keys=keys, policy=policy)
     if not isinstance(loaded, Application):
         raise ImageError(
             f"it holds a {qualified_name(loaded)}, not an Application",
@@ -143,7 +234,74 @@ def load(path: str, form: str | None = None) -> Application:
     loaded.form = info.form
     loaded.loaded_from = os.path.abspath(path)
     loaded.made_with = {"tap_type": info.tap_type, "options": info.options}
+    if unsealed is not None:
+        unsealed = unsealed._replace(lock=lock or unsealed.lock)
+        loaded.seal = resealing(unsealed, loaded.name, path, policy, runs=runs)
+        _seals[loaded.loaded_from] = loaded.seal
     return loaded
+
+
+class Carried(NamedTuple):
+    """An application on its way from one process to the next.
+
+    Attributes:
+        data: its image, in the form `pickle` whatever the form of its file.
+        form: what it is saved as.
+        loaded_from: the file it was loaded from at first.
+        made_with: what that file said of itself.
+        sealed: whether its saves are encrypted or signed. How is not carried: the passphrase and
+            the keys must be had from where the predecessor had them.
+    """
+
+    data: bytes
+    form: str
+    loaded_from: str | None
+    made_with: Mapping[str, Any]
+    sealed: bool = False
+
+
+_seals: dict[str, Seal] = {}
+"""Of the files that this process has loaded."""
+
+_carried: ContextVar[Carried | None] = ContextVar("carried", default=None)
+
+
+@contextlib.contextmanager
+def carrying(carried: Carried) -> Iterator[None]:
+    """Meanwhile `load` returns this application instead of what is in the file: whoever loads
+    does all else that it does after loading, and need not know."""
+    token = _carried.set(carried)
+    try:
+        yield
+    finally:
+        _carried.reset(token)
+
+
+def _revived(carried: Carried) -> Application:
+    seal = _seals.get(carried.loaded_from or "", OPEN)
+    if carried.sealed and seal == OPEN:
+        raise ImageError(
+            "its saves are encrypted or signed, and the new process could not find out how",
+            carried.loaded_from,
+            "stop and start it",
+        )
+    revived: Application = image.loads(carried.data)
+    revived.seal = seal
+    relink(revived)
+    revived.form = carried.form
+    revived.loaded_from = carried.loaded_from
+    revived.made_with = carried.made_with
+    return revived
+
+
+def _moved() -> list[tuple[str, str]]:
+    """What the drop-ins say of names that moved: `register("old", type="alias", module="new")`."""
+    from tapkit import plugin
+
+    return [(found.name, found.module) for found in plugin.find("alias").plugins]
+
+
+aliases.sources.append(_moved)
 
 
 def run_script(path: str) -> Application:

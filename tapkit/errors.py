@@ -64,6 +64,10 @@ class ImageError(TapkitError):
     """An image cannot be read or written."""
 
 
+class JournalError(TapkitError):
+    """A journal cannot be written, or not be replayed."""
+
+
 class DaemonError(TapkitError):
     """A daemon cannot start, or already runs."""
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable
 from typing import Any, ClassVar
 
-from tapkit import ports
+from tapkit import limits, ports
 from tapkit.errors import UsageError
 from tapkit.net.accepting import Acceptor, Handler, acceptor, stream_acceptor
 from tapkit.net.clients import SSLClient, TCPClient, UNIXClient
@@ -44,12 +44,13 @@ class ListeningService(Service):
     """What all listening services share. The port is bound in the privileged start.
 
     Attributes:
-        drain_timeout: seconds that open connections get to finish when the service stops.
+        drain_timeout: seconds that open connections get to finish when the service stops;
+            None: those of `--drain-timeout`, 10 without a daemon.
     """
 
     volatile: ClassVar[tuple[str, ...]] = ("_listener",)
 
-    drain_timeout: float = 10.0
+    drain_timeout: float | None = None
     log_prefix: ClassVar[str] = ""
 
     _listener: Any = None
@@ -88,6 +89,22 @@ class ListeningService(Service):
         super().stopService()
         return self._end(self._stop())
 
+    def stop_accepting(self) -> None:
+        """Let nobody in any more; who is in is served on."""
+        if self._listener is not None:
+            self._listener.pause()
+
+    async def finish(self, grace: float) -> None:
+        """Let nobody in any more, and give who is in `grace` seconds to leave; none is cut."""
+        if isinstance(self._listener, Listener) and self._listener.accepting:
+            await self._listener.finish(grace)
+
+    async def drain(self) -> None:
+        """Let the connections finish, and abort what is left after `drain_timeout` seconds."""
+        if self._listener is not None and self._listener.accepting:
+            self._listener.close()
+            await self._drain(self._listener)
+
     def _listen(self) -> Any:
         raise NotImplementedError
 
@@ -115,9 +132,19 @@ class ListeningService(Service):
             serving = listener.accepting
             listener.close()
             if serving:
-                yield self._drain(listener)
+                yield self._finish(listener)
+
+    async def _finish(self, listener: Any) -> None:
+        try:
+            await self._drain(listener)
+        finally:
+            self._finished()
 
     async def _drain(self, listener: Any) -> None:
+        raise NotImplementedError
+
+    def _finished(self) -> None:
+        """Tell who serves that no connection is left."""
         raise NotImplementedError
 
 
@@ -130,6 +157,11 @@ class _StreamService(ListeningService):
     """
 
     factory: Any = None
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections it serves now."""
+        return 0 if self._listener is None else len(self._listener.connections.open)
 
     def _acceptor(self, connections: Connections) -> Acceptor:
         return acceptor(self.factory, connections)
@@ -144,16 +176,15 @@ class _StreamService(ListeningService):
             raise
 
     async def _drain(self, listener: Listener) -> None:
-        try:
-            aborted = await listener.drain(self.drain_timeout)
-            if aborted:
-                logger.warning(
-                    "aborted %d connections that were still open %g s after the stop",
-                    aborted,
-                    self.drain_timeout,
-                )
-        finally:
-            _call_if_there(self.factory, "doStop")
+        limit = limits.drain_limit(self)
+        aborted = await listener.drain(limit)
+        if aborted:
+            logger.warning(
+                "aborted %d connections that were still open %g s after the stop", aborted, limit
+            )
+
+    def _finished(self) -> None:
+        _call_if_there(self.factory, "doStop")
 
 
 class TCPServer(_StreamService):
@@ -187,7 +218,7 @@ class TCPServer(_StreamService):
     def _listen(self) -> Listener:
         # Once more: an administrator may have edited the image.
         self._describe(self.port, interface=self.interface, backlog=self.backlog)
-        sockets = stream_sockets(self.interface, self.port, self.backlog)
+        sockets = stream_sockets(self.interface, self.port, self.backlog, self.name)
         return Listener(sockets, self.backlog)
 
 
@@ -267,7 +298,7 @@ class UNIXServer(_StreamService):
         self.factory = factory
 
     def _listen(self) -> Listener:
-        return Listener([unix_socket(self.path, self.mode, self.backlog)], self.backlog)
+        return Listener([unix_socket(self.path, self.mode, self.backlog, self.name)], self.backlog)
 
 
 class UDPServer(ListeningService):
@@ -295,16 +326,17 @@ class UDPServer(ListeningService):
 
     def _listen(self) -> DatagramTransport:
         self._describe(self.port, self.interface)
-        return DatagramTransport(self.protocol, datagram_sockets(self.interface, self.port))
+        sockets = datagram_sockets(self.interface, self.port, self.name)
+        return DatagramTransport(self.protocol, sockets)
 
     async def _accept(self, listener: DatagramTransport) -> None:
         await listener.accept()
 
     async def _drain(self, listener: DatagramTransport) -> None:
-        try:
-            await listener.drain(self.drain_timeout)
-        finally:
-            self.protocol.stopProtocol()
+        await listener.drain(limits.drain_limit(self))
+
+    def _finished(self) -> None:
+        self.protocol.stopProtocol()
 
 
 def server(description: int | str, factory: Any, **defaults: Any) -> _StreamService:

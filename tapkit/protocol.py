@@ -106,6 +106,14 @@ class Protocol(_Hooked):
     def connectionLost(self, reason: BaseException) -> None:
         """The connection is gone; `reason` is a ConnectionDone where nothing went wrong."""
 
+    def service_stopping(self) -> None:
+        """The service stops. Closes, once all written is sent.
+
+        Override it to finish what is in hand first, and call `transport.loseConnection()` then;
+        after the drain timeout the connection is cut.
+        """
+        self.transport.loseConnection()
+
     def pauseProducing(self) -> None:
         """Take in no more data for now; the peer feels it."""
         self.transport.pauseProducing()

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Iterator
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from tapkit import limits
 from tapkit.errors import ServiceError, TapkitError, describe
 from tapkit.names import qualified_name, refuse_misspelt_hooks, suggestion
 from tapkit.styles import Persistent
@@ -62,6 +63,9 @@ class Service(Persistent):
     """A leaf of the tree. Override the hooks; call `super()` in them.
 
     A service that was loaded, or copied, is never running, whatever it was before.
+
+    Attributes:
+        stop_timeout: seconds its stop may take in a daemon; None: those of `--stop-timeout`.
     """
 
     volatile: ClassVar[tuple[str, ...]] = ("running", "_unfinished", "_stopping")
@@ -69,6 +73,7 @@ class Service(Persistent):
     name: str | None = None
     running: bool = False
     parent: Any = None
+    stop_timeout: float | None = None
     _unfinished: Awaitable[None] | None = None
     _stopping: bool = False
 
@@ -368,7 +373,8 @@ def _stop_all(services: list[tuple[str, Any]]) -> Steps:
     cancelled: BaseException | None = None
     for path, service in reversed(services):
         try:
-            yield from _call(service, "stopService")
+            steps = _call(service, "stopService")
+            yield from limits.CURRENT.get().steps(path, service, steps)
         except Exception as error:
             failures.append((path, error))
         except BaseException as error:  # a cancelled stop hurries one child, it skips none

@@ -14,6 +14,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from tapkit import aliases
 from tapkit.errors import ImageError, describe
 from tapkit.names import innermost_place, qualified_name
 
@@ -61,8 +62,8 @@ class Versioned(Persistent):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         bases = _versioned_bases(type(self))
-        saved = {base: state.get(_version_key(base), 0) for base in bases}
-        keys = {_version_key(base) for base in bases}
+        saved = {base: _saved_version(base, state) for base in bases}
+        keys = {key for base in bases for key in _version_keys(base)}
         super().__setstate__({name: state[name] for name in state if name not in keys})
         if all(saved[base] == _version(base) for base in bases):
             return
@@ -159,6 +160,18 @@ def _version(base: type) -> int:
 
 def _version_key(base: type) -> str:
     return f"{qualified_name(base)}.persistenceVersion"
+
+
+def _version_keys(base: type) -> list[str]:
+    """Today's key first, then those of the names the class had before."""
+    former = [f"{name}.persistenceVersion" for name in aliases.former(qualified_name(base))]
+    return [_version_key(base), *former]
+
+
+def _saved_version(base: type, state: dict[str, Any]) -> int:
+    found = [state[key] for key in _version_keys(base) if key in state]
+    version: int = found[0] if found else 0
+    return version
 
 
 def _versioned_bases(cls: type) -> list[type]:

@@ -144,9 +144,9 @@ class QuoteFactory(protocol.Factory):
 
     def next_quote(self) -> bytes:
         """One more quote, as it goes over the wire: every line ends with CR LF."""
-        quote = _LINE_END.sub(b"\r\n", self.quoter.quote()) + b"\r\n"
+        quote = self.quoter.quote()
         self.served += 1
-        return quote
+        return (_LINE_END.sub(b"\r\n", quote) if b"\n" in quote else quote) + b"\r\n"
 
 
 class QuoteDatagrams(protocol.DatagramProtocol):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tapkit.errors import ImageError
-from tapkit.image import files
+from tapkit.image import custody, files
 from tests.place import ROOT
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
@@ -187,7 +187,7 @@ def test_a_name_that_may_be_lost(old: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 KILLER = """
 import os, signal, sys
-from tapkit.image import files
+from tapkit.image import custody, files
 from tests.test_files import FaultyOS
 
 class Kill(FaultyOS):
@@ -287,7 +287,7 @@ def test_other_users_links_are_refused(tmp_path: Path) -> None:
 
 
 def test_reading(tmp_path: Path) -> None:
-    """Small files are bytes; large ones are mapped, private to the reader."""
+    """Small files are bytes; large ones are pages of the reader's own, which it may write to."""
     path = tmp_path / "x.tap"
     files.write_atomic(str(path), NEW)
     assert files.read_guarded(str(path)) == NEW
@@ -333,10 +333,10 @@ def test_whom_to_trust(
     monkeypatch.setattr(files.os, "getegid", lambda: user)
     status = os.stat_result((stat.S_IFREG | mode, 0, 0, 1, owner, group, 10, 0, 0, 0))
     if trusted:
-        files._check_owner("x.tap", status)
+        custody.check_owner("x.tap", status)
         return
     with pytest.raises(ImageError, match="if you trust it"):
-        files._check_owner("x.tap", status)
+        custody.check_owner("x.tap", status)
 
 
 def test_missing_with_a_suggestion(old: Path) -> None:

@@ -38,21 +38,26 @@ def test_unknown_names(name: str, said: str) -> None:
     assert str(caught.value).endswith(f"forms: {', '.join(forms.names())}")
 
 
-def test_planned_forms() -> None:
-    """Those the documents name are told from nonsense, and are in one place only."""
-    for name, extension in forms.PLANNED.items():
-        for word in (name, extension):
-            with pytest.raises(UsageError, match="is not built yet"):
-                forms.by_name(word)
-        assert extension in forms.extensions()
-        assert name not in forms.names()
+def test_encrypted_extensions() -> None:
+    """`.etap` is `.tap`, encrypted: a file's name says so, and no form's name does."""
+    for row in forms.FORMS:
+        plain = row.extensions[0]
+        encrypted = forms.encrypted_extension(plain)
+        assert forms.by_extension(f"x{encrypted}") is row
+        assert (forms.says_encrypted(f"x{plain}"), forms.says_encrypted(f"x{encrypted}")) == (
+            False,
+            True,
+        )
+        with pytest.raises(UsageError, match=f"is the form {row.name}, encrypted"):
+            forms.by_name(encrypted)
+    assert {".etap", ".etax", ".etas"} <= forms.extensions()
 
 
 def test_rows_do_not_overlap() -> None:
     """No name and no extension stands for two forms."""
     words = [word for row in forms.FORMS for word in (row.name, *row.extensions)]
+    words += map(forms.encrypted_extension, [word for word in words if word.startswith(".")])
     assert len(words) == len(set(words))
-    assert set(words).isdisjoint(forms.PLANNED)
 
 
 def test_a_row_more_is_a_form_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +89,7 @@ def test_files(tmp_path: Path) -> None:
         image.save({"a": [1]}, path, name="x")
         assert image.load(path) == {"a": [1]}
         assert image.load_known(path).info.form == "pickle"
-    with pytest.raises(UsageError, match="not built yet"):
+    with pytest.raises(UsageError, match="a file of this name is encrypted"):
         image.save(1, str(tmp_path / "x.etax"))
     assert not (tmp_path / "x.etax").exists()
 

@@ -13,10 +13,10 @@ from tests.place import ROOT
 # From the ground up. Modules of one layer may import each other where that makes no cycle; the
 # service tree and image/ are side by side and meet in application.py alone.
 LAYERS = [
-    {"errors", "names", "styles"},
-    {"walk", "service", "ports", "net", "protocol", "internet"}
+    {"errors", "names", "aliases", "styles"},
+    {"walk", "limits", "service", "ports", "net", "protocol", "internet"}
     | {"options", "usage", "finding", "plugin"},
-    {"image", "source", "journal"},
+    {"image", "source", "carried", "journal"},
     {"application"},
     {"run"},
     {"scripts"},

@@ -273,7 +273,7 @@ def test_samples_win_the_name(place: Place) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can shed privileges")
 def test_privileges_are_shed(place: Place) -> None:
     """Started by root with a uid in the image, it binds first and then is that user."""
-    place.path.chmod(0o777)
+    place.path.chmod(0o755)
     place.path.parent.chmod(0o755)
     place.mktap("-u", "nobody", "qotd", "--port", "0")
     with place.foreground("-n", "-r", "asyncio", "-o", "-f", "qotd.tap") as process:

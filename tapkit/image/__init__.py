@@ -5,24 +5,37 @@ Nothing heavy is imported before it is needed: `from tapkit import image` is che
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tapkit.image.forms import Form
     from tapkit.image.header import ImageInfo
     from tapkit.image.rows import Loaded
+    from tapkit.image.seal import Seal
+    from tapkit.image.seal.encryption import Keys
+    from tapkit.image.seal.policy import Policy
 
 BYTES = "the image"
 """What errors call an image that comes from no file."""
 
 
-def dumps(obj: Any, form: str = "pickle", *, root: str = "object", **meta: Any) -> bytes:
+def dumps(
+    obj: Any,
+    form: str = "pickle",
+    *,
+    root: str = "object",
+    seal: Seal | None = None,
+    **meta: Any,
+) -> bytes:
     """The image of an object.
 
     Parameters:
         form: `pickle`, or a file extension.
         root: what the object is called in error messages.
-        meta: what `inspect` shows: `name`, `tap_type`, `options`; `encoding="zstd"` packs it.
+        seal: encrypts it; a signature that is a file of its own is not made here.
+        meta: what `inspect` shows: `name`, `tap_type`, `options`; `encoding="zstd"` packs it;
+            `carried` names the modules that the object itself makes importable.
 
     Raises:
         ImageError: naming, by attribute path, all that can't be saved.
@@ -30,19 +43,32 @@ def dumps(obj: Any, form: str = "pickle", *, root: str = "object", **meta: Any) 
     """
     from tapkit.image import forms
 
-    return forms.by_name(form).dump(obj, root, meta, lambda: None)
+    name = meta.get("name")
+    data = forms.by_name(form).dump(obj, root, meta, lambda: None)
+    if seal is None:
+        return data
+    from tapkit.image.seal import sealed
+
+    return sealed(data, seal, str(name))[0]
 
 
-def loads(data: Any, form: str | None = None) -> Any:
+def loads(data: Any, form: str | None = None, *, placeholders: bool = False) -> Any:
     """The object of an image. It runs what the image says: load only what you trust.
 
     Parameters:
         form: as `dumps`; None: the bytes say it.
+        placeholders: keep objects whose class is missing, or refuses its state, as they were
+            saved; each such class is logged. Else that is an error.
 
     Raises:
         ImageError: it is damaged, needs what is not here, or its code failed.
     """
-    return _row(data, form, BYTES).load(data, BYTES).obj
+    if not placeholders:
+        return _row(data, form, BYTES).load(data, BYTES).obj
+    from tapkit.image.lenient import placeholders_allowed
+
+    with placeholders_allowed():
+        return _row(data, form, BYTES).load(data, BYTES).obj
 
 
 def save(
@@ -52,7 +78,9 @@ def save(
     *,
     root: str = "object",
     keep: int = 0,
-    previous: str | None = None,
+    previous: str | bytes | None = None,
+    passphrase: str | None = None,
+    seal: Seal | None = None,
     **meta: Any,
 ) -> None:
     """Write the image of an object, durably, and whole or not at all.
@@ -60,35 +88,66 @@ def save(
     Parameters:
         form: as `dumps`; None: the path's extension says it, else `pickle`.
         keep: how many of the files it replaces are kept, as `path.1` and on.
-        previous: a file whose comments and order an XML image takes over; None: the one it
-            replaces.
+        previous: a file, or what one held, whose comments and order an XML image takes over;
+            None: the file it replaces.
+        passphrase: encrypts it; seal: how it is encrypted and signed, in all.
 
     Raises:
         ImageError: it can't be saved or written; what was there before is whole.
+        UsageError: the path says that it is encrypted (`.etap`), and nothing says how.
     """
     from tapkit.image import files, forms
+    from tapkit.image.seal import OPEN, write
+
+    if passphrase is not None:
+        seal = _locked(passphrase)
+    name = meta.get("name")
 
     row = forms.by_name(form) if form else forms.by_extension(path) or forms.FORMS[0]
-    data = row.dump(obj, root, meta, lambda: files.contents(previous or path))
+    data = row.dump(
+        obj,
+        root,
+        meta,
+        lambda: previous if isinstance(previous, bytes) else files.contents(previous or path),
+    )
     row.check(data, path)
-    files.write_atomic(path, data, keep=keep)
+    write(data, path, seal or OPEN, name=str(name), keep=keep)
 
 
-def load(path: str, form: str | None = None) -> Any:
+def load(path: str, form: str | None = None, *, passphrase: str | None = None) -> Any:
     """The object in a file that `save` wrote; as `loads`.
 
     Raises:
-        ImageError: besides, when the file is missing, or others than its owner may write to it.
+        ImageError: besides, when the file is missing, others than its owner may write to it, it
+            is encrypted and the passphrase is wrong, or it is not signed as the system's policy
+            demands.
     """
-    return load_known(path, form).obj
+    keys = None
+    if passphrase is not None:
+        from tapkit.image.seal.encryption import Keys
+
+        keys = Keys.of(passphrase)
+    return load_known(path, form, keys=keys).obj
 
 
-def load_known(path: str, form: str | None = None) -> Loaded:
-    """As `load`, with what the image says of itself; its `form` is the one the file has."""
-    from tapkit.image import files
+def load_known(
+    path: str, form: str | None = None, *, keys: Keys | None = None, policy: Policy | None = None
+) -> Loaded:
+    """As `load`, with what the image says of itself, and how it was sealed.
 
-    data = files.read_guarded(path)
-    return _row(data, form, path).load(data, path)
+    Parameters:
+        keys: what opens it if it is encrypted.
+        policy: what is demanded of its signature; None: what the system demands.
+    """
+    from tapkit.image import files, loading
+    from tapkit.image.seal import unsealed
+
+    found = unsealed(files.read_guarded(path), path, keys, policy)
+    row = _row(found.data, form, path)
+    load = (found.intact and row.load_intact) or row.load
+    if (otherwise := loading.chosen.get()) is not None:
+        load = functools.partial(otherwise, row)
+    return load(found.data, path)._replace(unsealed=found._replace(data=None))
 
 
 def convert(data: Any, to: str, form: str | None = None, where: str = BYTES) -> bytes:
@@ -118,6 +177,14 @@ def inspect(data: Any, where: str = BYTES) -> ImageInfo:
     from tapkit.image import forms
 
     return forms.sniff(data, where).inspect(data, where)
+
+
+def _locked(passphrase: str) -> Seal:
+    from tapkit.image.seal import Seal
+    from tapkit.image.seal.encryption import Lock
+    from tapkit.image.seal.secret import Secret
+
+    return Seal(Lock(Secret(passphrase)))
 
 
 def _row(data: Any, form: str | None, where: str) -> Form:

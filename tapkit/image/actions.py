@@ -15,6 +15,7 @@ from tapkit.image.nodes import (
     NEWOBJ_EX,
     REDUCE,
     STATE,
+    VALUES,
     Dict,
     FrozenSet,
     Global,
@@ -151,6 +152,8 @@ def get(m: Machine, key: int) -> None:
     except LookupError:
         raise RefusedError(f"nothing was given the id {key}") from None
     m.stack.append(found)
+    if type(found) not in VALUES:
+        m.met.add(id(found))
 
 
 def by_id(act: Callable[[Machine, int], None], size: int) -> Callable[[Machine, int], int]:

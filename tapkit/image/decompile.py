@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
+import struct
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from tapkit.errors import ImageError
 from tapkit.image.actions import SAME
@@ -16,6 +16,7 @@ from tapkit.image.nodes import (
     ITEMS,
     NEWOBJ,
     STATE,
+    VALUES,
     Dict,
     Global,
     Image,
@@ -25,17 +26,30 @@ from tapkit.image.nodes import (
 )
 from tapkit.image.opcodes import ACTIONS, NAMES
 
-BINGET = pickle.BINGET[0]
-BUILD = pickle.BUILD[0]
-EMPTY_TUPLE = pickle.EMPTY_TUPLE[0]
-MARK = pickle.MARK[0]
-MEMOIZE = pickle.MEMOIZE[0]
-LONG_BINGET = pickle.LONG_BINGET[0]
-SETITEMS = pickle.SETITEMS[0]
-SHORT_BINUNICODE = pickle.SHORT_BINUNICODE[0]
-STOP = pickle.STOP[0]
+# Opcodes, as numbers that a compiler sees: test_decompile compares them with pickle's
+BINFLOAT: Final = 0x47
+BINGET: Final = 0x68
+BININT: Final = 0x4A
+BININT1: Final = 0x4B
+BININT2: Final = 0x4D
+BUILD: Final = 0x62
+EMPTY_TUPLE: Final = 0x29
+LONG_BINGET: Final = 0x6A
+MARK: Final = 0x28
+MEMOIZE: Final = 0x94
+NEWFALSE: Final = 0x89
+NEWTRUE: Final = 0x88
+NONE: Final = 0x4E
+SETITEMS: Final = 0x75
+SHORT_BINUNICODE: Final = 0x8C
+STOP: Final = 0x2E
+
+# Of those that are read without `ACTIONS`, how many bytes come behind them
+_OPERANDS = {BINGET: 1, LONG_BINGET: 4, BININT1: 1, BININT2: 2, SHORT_BINUNICODE: 1}
 
 LAST = Global("tapkit.styles", "last")
+SAME_NAME = (SAME.module, SAME.name)
+unpack_double = struct.Struct(">d").unpack_from
 PLAIN_INSTANCE = b")\x81\x94}\x94("  # EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK
 
 
@@ -89,27 +103,40 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
     would add to it: the order is by frequency in images. An opcode that raises leaves its
     position in the machine.
     """
-    data, memo, stack, below = machine.data, machine.memo, machine.stack, machine.below
-    remember, actions = memo.append, ACTIONS
+    if type(machine.memo) is SparseDict:
+        return _run_sparse(machine, position)
+    data, stack, below, actions = machine.data, machine.stack, machine.below, ACTIONS
+    memo: list[Node] = machine.memo
+    met, values, dict_ = machine.met, VALUES, Dict
     try:
         while True:
             opcode = data[position]
             if opcode == BINGET:
-                stack.append(memo[data[position + 1]])
+                found = memo[data[position + 1]]
+                stack.append(found)
+                if type(found) not in values:
+                    met.add(id(found))
                 position += 2
-            elif opcode == SHORT_BINUNICODE:
-                end = position + 2 + data[position + 1]
-                stack.append(data[position + 2 : end].decode())
-                position = end
             elif opcode == MEMOIZE:
-                remember(stack[-1])
+                memo.append(stack[-1])
                 position += 1
+            elif opcode == MARK:
+                below.append(stack)
+                stack = []
+                position += 1
+            elif opcode == SETITEMS and type(below[-1][-1]) is dict_ and not len(stack) & 1:
+                entries, stack = stack, below.pop()
+                stack[-1].extend(entries)
+                position += 1
+            elif opcode == BININT2:
+                stack.append(data[position + 1] | data[position + 2] << 8)
+                position += 3
             elif opcode == EMPTY_TUPLE:
-                if data.startswith(PLAIN_INSTANCE, position) and type(stack[-1]) is Global:
+                if data[position : position + 6] == PLAIN_INSTANCE and type(stack[-1]) is Global:
                     stack[-1] = made = Object(NEWOBJ, stack[-1])
-                    remember(made)
-                    state = Dict()
-                    remember(state)
+                    memo.append(made)
+                    state = dict_()
+                    memo.append(state)
                     stack.append(state)
                     below.append(stack)
                     stack = []
@@ -117,17 +144,32 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
                 else:
                     stack.append(())
                     position += 1
-            elif opcode == SETITEMS and type(below[-1][-1]) is Dict and not len(stack) & 1:
-                entries, stack = stack, below.pop()
-                stack[-1].extend(entries)
-                position += 1
             elif opcode == BUILD and type(stack[-2]) is Object and not stack[-2].steps:
                 state = stack.pop()
                 stack[-1].steps = [STATE, state]
                 position += 1
-            elif opcode == MARK:
-                below.append(stack)
-                stack = []
+            elif opcode == LONG_BINGET:
+                low = data[position + 1] | data[position + 2] << 8
+                found = memo[low | data[position + 3] << 16 | data[position + 4] << 24]
+                stack.append(found)
+                if type(found) not in values:
+                    met.add(id(found))
+                position += 5
+            elif opcode == BININT1:
+                stack.append(data[position + 1])
+                position += 2
+            elif opcode == SHORT_BINUNICODE:
+                end = position + 2 + data[position + 1]
+                stack.append(data[position + 2 : end].decode())
+                position = end
+            elif opcode == NONE:
+                stack.append(None)
+                position += 1
+            elif opcode == BINFLOAT and position + 9 <= len(data):
+                stack.append(unpack_double(data, position + 1)[0])
+                position += 9
+            elif opcode in (NEWTRUE, NEWFALSE):
+                stack.append(opcode == NEWTRUE)
                 position += 1
             elif opcode == STOP:
                 return position + 1
@@ -138,6 +180,17 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
     finally:
         machine.stack = stack
         machine.position = position
+
+
+def _run_sparse(machine: Machine, position: int) -> int:
+    """The same for a memo with gaps, which is rare, and need not be quick."""
+    data = machine.data
+    try:
+        while data[position] != STOP:
+            position = ACTIONS[data[position]](machine, position + 1)
+    finally:
+        machine.position = position
+    return position + 1
 
 
 def _surrogates(machine: Machine, error: UnicodeDecodeError) -> int:
@@ -159,13 +212,13 @@ def _lack(machine: Machine) -> str:
     opcode = data[position]
     if opcode not in ACTIONS:
         return "there is no such opcode"
-    if opcode in (BINGET, SHORT_BINUNICODE) and position + 1 >= len(data):
+    end = position + 1 + _OPERANDS.get(opcode, 0)
+    if end > len(data):
         return str(TruncatedError())
-    return (
-        f"nothing was given the id {data[position + 1]}"
-        if opcode == BINGET
-        else ("the stack is empty")
-    )
+    if opcode in (BINGET, LONG_BINGET):
+        number = int.from_bytes(data[position + 1 : end], "little")
+        return f"nothing was given the id {number}"
+    return "the stack is empty"
 
 
 def _fail(machine: Machine, why: str) -> NoReturn:
@@ -187,8 +240,12 @@ def _image(machine: Machine) -> Image:
     last = _last_part(root)
     if last is not None:
         root = last[-1]
-        names -= {(LAST.module, LAST.name), (SAME.module, SAME.name)}
-    return Image(root, sorted(names), _discarded(root, left + machine.popped))
+        names -= {(LAST.module, LAST.name), SAME_NAME}
+    image = Image(root, sorted(names), _discarded(root, left + machine.popped))
+    if not left and not machine.takes_back and SAME_NAME not in machine.names:
+        machine.met.discard(id(()))
+        image.shared = machine.met
+    return image
 
 
 def _forget_pointless(again: Object) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tapkit.errors import ImageError, UsageError
-from tapkit.image import nodes, rows
+from tapkit.image import age_header, nodes, rows
 from tapkit.image.header import ImageInfo
 from tapkit.names import suggestion
 
@@ -24,6 +24,7 @@ class Form(NamedTuple):
         encode: (nodes, ImageInfo, the bytes to be replaced or None) -> bytes.
         inspect: (bytes, where) -> ImageInfo; loads and runs nothing.
         check: (bytes, where) -> None; all that can be checked quickly without loading.
+        load_intact: as `load`, of bytes that are known to be what was saved; None: as `load`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Form(NamedTuple):
     encode: Callable[[nodes.Image, ImageInfo, bytes | None], bytes]
     inspect: Callable[[Any, str], ImageInfo]
     check: Callable[[Any, str], None]
+    load_intact: Callable[[Any, str], rows.Loaded] | None = None
 
 
 def _looks_like_tap(data: Any) -> bool:
@@ -74,6 +76,7 @@ FORMS = (
         rows.encode_tap,
         rows.inspect_tap,
         rows.check_tap,
+        rows.load_intact_tap,
     ),
     *(
         Form(
@@ -94,12 +97,8 @@ FORMS = (
     ),
 )
 
-PLANNED = {
-    "encrypted": ".etap",
-    "encrypted xml": ".etax",
-    "encrypted source": ".etas",
-}
-"""Forms that are named in the documents and not built yet. A row in FORMS removes one here."""
+_ENCRYPTED = ".e"
+"""What the extension of an encrypted image begins with: `.etap` is `.tap`, encrypted."""
 
 
 def names() -> list[str]:
@@ -108,8 +107,22 @@ def names() -> list[str]:
 
 
 def extensions() -> set[str]:
-    """Every extension an image may have, also of forms that are not built yet."""
-    return {extension for form in FORMS for extension in form.extensions} | set(PLANNED.values())
+    """Every extension an image may have, encrypted ones as well."""
+    plain = {extension for form in FORMS for extension in form.extensions}
+    return plain | set(map(encrypted_extension, plain))
+
+
+def encrypted_extension(extension: str) -> str:
+    """The extension of an image that is encrypted: `.tap` to `.etap`."""
+    return _ENCRYPTED + extension[1:]
+
+
+def says_encrypted(path: str) -> bool:
+    """Whether a file's name says that the image in it is encrypted."""
+    import os
+
+    extension = os.path.splitext(path)[1]
+    return any(encrypted_extension(plain) == extension for f in FORMS for plain in f.extensions)
 
 
 def by_name(name: str) -> Form:
@@ -121,23 +134,22 @@ def by_name(name: str) -> Form:
     for form in FORMS:
         if name == form.name or name in form.extensions:
             return form
-    if name in PLANNED or name in PLANNED.values():
-        what = f"the form {name} is not built yet"
-    else:
-        what = f"no such form: {name}{suggestion(name, [*names(), *PLANNED])}"
-    raise UsageError(what, None, f"forms: {', '.join(names())}")
+        if name in map(encrypted_extension, form.extensions):
+            raise UsageError(f"{name} is the form {form.name}, encrypted", None, "encrypt that")
+    raise UsageError(
+        f"no such form: {name}{suggestion(name, names())}", None, f"forms: {', '.join(names())}"
+    )
 
 
 def by_extension(path: str) -> Form | None:
-    """The form a file's name says; None if it says none.
-
-    Raises:
-        UsageError: it says one that is not built yet.
-    """
+    """The form a file's name says, encrypted or not; None if it says none."""
     import os
 
     extension = os.path.splitext(path)[1]
-    return by_name(extension) if extension in extensions() else None
+    for form in FORMS:
+        if extension in (*form.extensions, *map(encrypted_extension, form.extensions)):
+            return form
+    return None
 
 
 def sniff(data: Any, where: str) -> Form:
@@ -149,5 +161,7 @@ def sniff(data: Any, where: str) -> Form:
     for form in FORMS:
         if form.sniff(data):
             return form
+    if age_header.sniff(data):
+        raise ImageError("the image is encrypted", where, "decrypt it first: tapconvert --decrypt")
     FORMS[0].inspect(data, where)  # it says best what else the bytes are
     raise ImageError("it is not a tapkit image", where)

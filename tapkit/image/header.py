@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from tapkit import __version__
+from tapkit import __version__, aliases
 from tapkit.errors import ImageError
+from tapkit.image import requirements
+from tapkit.image.leniency import allows_placeholders
 
 MAX_HEADER = 1 << 20
 MAX_BUFFERS = 1 << 16
+MAX_ENTRIES = 1 << 14
 ENCODINGS = ("raw", "zstd")
 
 
@@ -115,7 +118,12 @@ def unpack(packed: bytes, where: str) -> ImageInfo:
 
     try:
         found = msgpack.unpackb(
-            packed, object_pairs_hook=_once, strict_map_key=True, ext_hook=_no_extensions
+            packed,
+            object_pairs_hook=_once,
+            strict_map_key=True,
+            ext_hook=_no_extensions,
+            max_array_len=MAX_BUFFERS,
+            max_map_len=MAX_ENTRIES,
         )
     except Exception as error:  # msgpack documents no common base of what it raises
         raise ImageError(f"the header is damaged ({error})", where) from error
@@ -131,24 +139,22 @@ def check_needs(info: ImageInfo, where: str | None) -> None:
     """Refuse, in words and before anything is loaded, what could not run here.
 
     Raises:
-        ImageError: code by value of another Python (it would crash this one), or modules that
-            can't be found, all of them.
+        ImageError: code by value of another Python (it would crash this one), and modules that
+            can't be found, all of them at once.
     """
-    here = f"{sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}"
-    made = f"{info.implementation} {'.'.join(info.python.split('.')[:2])}"
-    if info.by_value and (made != here or info.bytecode != _bytecode()):
-        raise ImageError(
-            f"it carries compiled code of {made}, and this is {here}",
-            where,
-            f"run it with {made}, or move that code into a module and save it again",
-        )
-    missing = [name for name in info.modules if not _is_there(name)]
-    if missing:
-        raise ImageError(
-            f"it needs {', '.join(map(repr, missing))}, which can't be found here",
-            where,
-            f"pip install {' '.join(missing)}, or put it on PYTHONPATH",
-        )
+    found = misses(info)
+    if found:
+        what = "; ".join(miss.what for miss in found)
+        raise ImageError(what, where, "; ".join(miss.remedy for miss in found))
+
+
+def misses(info: ImageInfo) -> list[requirements.Miss]:
+    """All that an image's header says it needs and that is not here. Imports nothing."""
+
+    def is_there(name: str) -> bool:
+        return allows_placeholders() or _is_there(name) or aliases.mentions(name)
+
+    return requirements.misses(info, _bytecode(), is_there)
 
 
 def _check_types(found: dict[str, Any], where: str) -> None:
@@ -176,7 +182,8 @@ def _check_types(found: dict[str, Any], where: str) -> None:
         )
     if found["encoding"] == "raw" and found["size"] != found["stored"]:
         raise ImageError("the header is damaged (its sizes make no sense)", where)
-    if not all(isinstance(name, str) for name in found["modules"]):
+    # Only top-level names: to look for `a.b` is to import, and so to run, `a`.
+    if not all(isinstance(name, str) and name and "." not in name for name in found["modules"]):
         raise ImageError("the header is damaged (its modules make no sense)", where)
 
 

@@ -11,13 +11,13 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from tapkit import styles
+from tapkit import aliases, styles
 from tapkit.errors import ImageError, TapkitError, describe
-from tapkit.image import offenders, plain
+from tapkit.image import leniency, offenders, plain
 from tapkit.image.flat import FlatPickler
 from tapkit.image.modes import in_first_mode, is_too_deep
 from tapkit.image.reducing import ReducingPickler
-from tapkit.names import innermost_place, qualified_name
+from tapkit.names import innermost_place, named_object, qualified_name
 
 log = logging.getLogger("tapkit.image")
 
@@ -105,7 +105,10 @@ def loads(payload: Any, buffers: Iterable[Any] | None = None, where: str | None 
     Raises:
         ImageError: naming the class or module that failed, the place in its code, the file.
     """
-    return upgraded(lambda: _Unpickler(io.BytesIO(payload), buffers=buffers).load(), where)
+    lenient = leniency.in_place.get()
+    if lenient is not None:
+        return lenient(payload, buffers, where)
+    return upgraded(lambda: Unpickler(io.BytesIO(payload), buffers=buffers).load(), where)
 
 
 def upgraded(make: Callable[[], Any], where: str | None) -> Any:
@@ -129,28 +132,43 @@ def upgraded(make: Callable[[], Any], where: str | None) -> Any:
     return obj
 
 
-class _Unpickler(pickle.Unpickler):
-    """C's, that says in words which name is missing."""
+class Unpickler(pickle.Unpickler):
+    """C's, that follows names that moved, and says in words which is missing."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
             return super().find_class(module, name)
-        except ModuleNotFoundError as error:
-            raise ImageError(
-                f"the image needs {module}.{name}, and no module is named {error.name!r}",
-                None,
-                "install it, or put it on PYTHONPATH",
-            ) from error
-        except AttributeError as error:
-            raise ImageError(
-                f"the image needs {module}.{name}, and {module} has no {name!r}",
-                None,
-                "if it moved, leave its old name where it was",
-            ) from error
+        except (ModuleNotFoundError, AttributeError) as error:
+            moved = aliases.resolve(f"{module}.{name}")
+            if moved is None:
+                raise _missing(module, name, error) from error
+            try:
+                return named_object(moved)
+            except TapkitError as second:
+                what = f"the image needs {module}.{name}, which is said to be {moved} now"
+                raise ImageError(f"{what}: {second.what}", second.where) from second
         except Exception as error:
             place = innermost_place(error.__traceback__)
             broken = f"the image needs {module}.{name}, and importing {module} failed"
             raise ImageError(f"{broken} ({describe(error)})", place, "mend the module") from error
+
+
+class MissingNameError(ImageError):
+    """A class or function that the image names is not here."""
+
+
+def _missing(module: str, name: str, error: ImportError | AttributeError) -> ImageError:
+    needs = f"the image needs {module}.{name}, and "
+    if not isinstance(error, ModuleNotFoundError):
+        told = f"{needs}{module} has no {name!r}"
+        remedy = f"if it moved, say so: aliases.alias({module + '.' + name!r}, ...)"
+        return MissingNameError(told, None, remedy)
+    if error.name and (module + ".").startswith(error.name + "."):
+        told = f"{needs}no module is named {error.name!r}"
+        return MissingNameError(told, None, "install it, or put it on PYTHONPATH")
+    place = innermost_place(error.__traceback__)
+    broken = f"{needs}importing {module} failed ({describe(error)})"
+    return ImageError(broken, place, "install what it imports")
 
 
 def placed(error: TapkitError, where: str | None) -> TapkitError:
@@ -171,13 +189,19 @@ def _unloadable(error: Exception, where: str | None) -> ImageError:
 
 
 def _culprit(error: Exception) -> str | None:
+    """The class and the method that C called, in words."""
+    found = culprit(error)
+    return found and f"a {qualified_name(found[0])} (in its {found[1]})"
+
+
+def culprit(error: BaseException) -> tuple[type, str] | None:
     """The class whose method C called: the outermost `self` in the traceback."""
     traceback = error.__traceback__
     while traceback is not None:
         variables = traceback.tb_frame.f_locals
-        if "self" in variables and not isinstance(variables["self"], _Unpickler):
+        if "self" in variables and not isinstance(variables["self"], Unpickler):
             method = traceback.tb_frame.f_code.co_name
-            return f"a {qualified_name(type(variables['self']))} (in its {method})"
+            return type(variables["self"]), method
         traceback = traceback.tb_next
     return None
 

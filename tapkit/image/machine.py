@@ -45,6 +45,9 @@ class Machine:
         protocol: as the stream last said.
         names: the Global for each (module, name).
         popped: calls popped off the stack: kept in case nothing else refers to them.
+        met: ids (Python's) of what was fetched from the memo, values apart.
+        takes_back: whether anything was popped or duplicated, so that `met` says too much or
+            too little of what is shared.
         rebuilt: objects made twice for a cycle through their arguments.
     """
 
@@ -58,6 +61,8 @@ class Machine:
         self.names: dict[tuple[str, str], Global] = {}
         self.popped: list[Node] = []
         self.rebuilt: list[Object] = []
+        self.met: set[int] = set()
+        self.takes_back = False
         self.buffers = None if buffers is None else iter(buffers)
         self.taken = 0
 

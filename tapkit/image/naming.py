@@ -17,19 +17,17 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tapkit.image.nodes import (
     AGAIN,
-    ATOMS,
     EFFECT,
     STATE,
+    VALUES,
     Dict,
     Global,
     Image,
     Node,
     Object,
     children,
+    is_plain,
 )
-
-VALUES = ATOMS | {Global}
-"""Node types without an identity; an empty tuple has none either."""
 
 # The union over the Pythons that may read an image, so that names do not depend on the one
 # that writes it.
@@ -105,32 +103,36 @@ def root_hint(root: Node) -> str:
 
 def shared(image: Image) -> set[int]:
     """The ids (Python's) of the nodes that are met more than once."""
+    if image.shared is not None:
+        return image.shared
     seen: set[int] = set()
     twice: set[int] = set()
-    values = VALUES
-    todo = [node for node in (image.root, *image.discarded) if type(node) not in values]
-    pop, see, kids = todo.pop, seen.add, children
+    values, dict_ = VALUES, Dict
+    todo: list[Node] = [image.root, *image.discarded]
     while todo:
-        node = pop()
+        node = todo.pop()
+        if type(node) in values:
+            continue
         key = id(node)
         if key in seen:
             twice.add(key)
             continue
-        see(key)
-        if type(node) is Object:
-            steps = node.steps
-            plain = len(steps) == 2 and type(steps[1]) is Dict and steps[0] == STATE
-            if plain and node.args == () and node.kwargs is None and type(node.call) is Global:
-                # Most of any image, and the same as below at half the cost
-                node = steps[1]
-                key = id(node)
-                if key in seen:
-                    twice.add(key)
-                    continue
-                see(key)
-                todo += [kid for kid in node if type(kid) not in values]
+        seen.add(key)
+        kids: Iterable[Node] = ()
+        if type(node) is dict_:
+            kids = node
+        elif type(node) is Object and is_plain(node):
+            # Most of any image, and the same as below at half the cost
+            state = node.steps[1]
+            key = id(state)
+            if key in seen:
+                twice.add(key)
                 continue
-        todo += [kid for kid in kids(node) if type(kid) not in values]
+            seen.add(key)
+            kids = state
+        else:
+            kids = children(node)
+        todo += [kid for kid in kids if type(kid) not in values]
     twice.discard(id(()))  # which is a value
     return twice
 
@@ -164,7 +166,7 @@ def names(
 def _hinted(image: Image) -> Iterator[tuple[Node, str]]:
     """Each node that has an identity, once, in document order, with the hint of its first place."""
     todo = [(image.root, "application")]
-    todo += [(call, hint_of(call, "discarded")) for call in reversed(image.discarded)]
+    todo += [(call, hint_of(call, "discarded")) for call in image.discarded[::-1]]
     seen: set[int] = set()
     while todo:
         node, hint = todo.pop()

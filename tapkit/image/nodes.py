@@ -41,7 +41,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
+
+from tapkit.image.flats import Dict as Dict
+from tapkit.image.flats import FrozenSet as FrozenSet
+from tapkit.image.flats import Set as Set
 
 Node: TypeAlias = Any
 """An object of one of the kinds above. (A union would be no help: each reader asks `type`.)"""
@@ -49,46 +53,18 @@ Node: TypeAlias = Any
 ATOMS = frozenset({type(None), bool, int, float, str, bytes})
 
 # How an object is called, as pickle names it.
-REDUCE = "reduce"  # call(*args)
-NEWOBJ = "newobj"  # call.__new__(call, *args)
-NEWOBJ_EX = "newobj_ex"  # call.__new__(call, *args, **kwargs)
-INSTANCE = "instance"  # opcodes INST and OBJ: call(*args), but newobj if there are none
+REDUCE: Final = "reduce"  # call(*args)
+NEWOBJ: Final = "newobj"  # call.__new__(call, *args)
+NEWOBJ_EX: Final = "newobj_ex"  # call.__new__(call, *args, **kwargs)
+INSTANCE: Final = "instance"  # opcodes INST and OBJ: call(*args), but newobj if there are none
 
 # The verbs of an object's steps.
-STATE = "state"  # obj.__setstate__(value), or what pickle does where there is none
-ITEMS = "items"  # a list of nodes: obj.extend(value)
-ENTRIES = "entries"  # a Dict: obj[key] = value for each
-MEMBERS = "members"  # a list of nodes: obj.update(value), of a subclass of set
-EFFECT = "effect"  # an Object that is called with obj as its first argument, for its effect
-AGAIN = "again"  # what follows is done outside a cycle through the arguments: see Object
-
-
-class Dict(list[Node]):
-    """Keys and values by turns. A key that comes twice counts as unpickling has it: last wins."""
-
-    __slots__ = ()
-
-    def items(self) -> Iterator[tuple[Node, Node]]:
-        """(key, value) pairs."""
-        entries = iter(self)
-        return zip(entries, entries, strict=True)
-
-    @classmethod
-    def of(cls, pairs: Iterable[tuple[Node, Node]]) -> Dict:
-        """The node with these (key, value) pairs."""
-        return cls(part for pair in pairs for part in pair)
-
-
-class Set(list[Node]):
-    """Members, in the order of the stream, which means nothing."""
-
-    __slots__ = ()
-
-
-class FrozenSet(list[Node]):
-    """Members. Complete before anything can refer to it, as a tuple is."""
-
-    __slots__ = ()
+STATE: Final = "state"  # obj.__setstate__(value), or what pickle does where there is none
+ITEMS: Final = "items"  # a list of nodes: obj.extend(value)
+ENTRIES: Final = "entries"  # a Dict: obj[key] = value for each
+MEMBERS: Final = "members"  # a list of nodes: obj.update(value), of a subclass of set
+EFFECT: Final = "effect"  # an Object, called with obj as its first argument for its effect
+AGAIN: Final = "again"  # what follows is done outside a cycle through the arguments: see Object
 
 
 class Global:
@@ -162,6 +138,10 @@ class Buffer:
         self.readonly = readonly
 
 
+VALUES = ATOMS | {Global}
+"""Node types without an identity; an empty tuple has none either."""
+
+
 class Image:
     """A whole pickle as nodes.
 
@@ -170,9 +150,11 @@ class Image:
         names: every (module, name) the stream has, used or not: what an audit must know.
         discarded: calls that are made, and their result thrown away unseen. No pickler writes
             such, but loading would make them, so they are kept; made before the root.
+        shared: ids (Python's) of the nodes that are met more than once, if that is known. Who
+            changes the graph sets it to None.
     """
 
-    __slots__ = ("discarded", "names", "root")
+    __slots__ = ("discarded", "names", "root", "shared")
 
     def __init__(
         self,
@@ -181,8 +163,9 @@ class Image:
         discarded: Iterable[Node] = (),
     ):
         self.root = root
-        self.names = list(names)
-        self.discarded = list(discarded)
+        self.names: list[tuple[str, str]] = list(names)
+        self.discarded: list[Node] = list(discarded)
+        self.shared: set[int] | None = None
 
 
 KINDS: dict[type, str] = {
@@ -198,6 +181,15 @@ KINDS: dict[type, str] = {
     Buffer: "buffer",
 }
 """Every type a node can have, and the kind it stands for."""
+
+
+def is_plain(node: Object) -> bool:
+    """Whether an object is a class's instance with a dict as its state: most of any image."""
+    steps = node.steps
+    if len(steps) != 2 or node.how != NEWOBJ or node.args != ():
+        return False
+    return steps[0] == STATE and type(steps[1]) is Dict and type(node.call) is Global
+
 
 _WHOLE = frozenset({STATE, EFFECT, AGAIN})  # the value of such a step is one node
 _FLAT = frozenset({tuple, list, Dict, Set, FrozenSet})

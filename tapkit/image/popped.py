@@ -29,12 +29,14 @@ _MANY = 1000  # more would be hostile: what follows from it takes time by the sq
 
 
 def do_dup(m: Machine, position: int) -> int:
+    m.takes_back = True
     m.stack.append(m.stack[-1])
     return position
 
 
 def do_pop(m: Machine, position: int) -> int:
     """POP: an effect on the object beneath, or the throw-away half of a cycle."""
+    m.takes_back = True
     if not m.stack and m.below:
         m.stack = m.below.pop()  # the mark itself is popped
         return position
@@ -55,6 +57,7 @@ def do_pop(m: Machine, position: int) -> int:
 
 
 def do_pop_mark(m: Machine, position: int) -> int:
+    m.takes_back = True
     marked = m.take_marked()
     _keep(m, marked)
     return position

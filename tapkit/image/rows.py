@@ -11,12 +11,15 @@ as nodes, decompiled and assembled again. So loading and saving are the same for
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tapkit.errors import BrokenModuleError, ImageError, NotFoundError
 from tapkit.image import header, nodes
 from tapkit.image.header import ImageInfo
 from tapkit.names import named_object
+
+if TYPE_CHECKING:
+    from tapkit.image.seal import Unsealed
 
 Previous = Callable[[], "bytes | None"]
 """The text that is to be replaced, read when it is wanted."""
@@ -29,10 +32,11 @@ _COMPILED = ("tapkit.styles", "compiled")
 
 
 class Loaded(NamedTuple):
-    """What an image held, and what it says of itself."""
+    """What an image held, what it says of itself, and how its file was sealed (if it had one)."""
 
     obj: Any
     info: ImageInfo
+    unsealed: Unsealed | None = None
 
 
 # -- .tap
@@ -42,17 +46,23 @@ def dump_tap(obj: Any, root: str, meta: dict[str, Any], previous: Previous) -> b
     from tapkit.image import live, tap
 
     encoding = meta.pop("encoding", "raw")
+    carried = meta.pop("carried", ())
     stream = live.dumps(obj, root)
-    info = header.made_here(stream.modules, by_value=stream.by_value, **meta)
+    needed = [name for name in stream.modules if name not in carried]
+    info = header.made_here(needed, by_value=stream.by_value, **meta)
     return b"".join(tap.write(stream.payload, stream.buffers, info, encoding))
 
 
-def load_tap(data: Any, where: str) -> Loaded:
+def load_tap(data: Any, where: str, *, intact: bool = False) -> Loaded:
     from tapkit.image import live, tap
 
-    info, payload, buffers = tap.read(data, where)
+    info, payload, buffers = tap.read(data, where, intact=intact)
     header.check_needs(info, where)
     return Loaded(live.loads(payload, buffers, where), info)
+
+
+def load_intact_tap(data: Any, where: str) -> Loaded:
+    return load_tap(data, where, intact=True)
 
 
 def decode_tap(data: Any, where: str) -> tuple[nodes.Image, ImageInfo]:

@@ -11,7 +11,9 @@ r"""The `.tap` envelope: checked before anything in it is loaded.
                    before each so that it begins at a multiple of 64
     ...     32*k   SHA-256 of each MiB of the body
     ...     32     SHA-256 of the header's digest and the digests of the body
-    ...     8      end: \x89 END \r \n \x1a \n. Nothing follows.
+    ...     8      end: \x89 END \r \n \x1a \n
+                   Nothing follows but a signature over all before it, if there is one: see
+                   `trailer`. Here it is skipped: `seal` has checked it, before this is read.
 
 The payload is a pickle, raw or compressed as a zstd frame. Its out-of-band buffers are always
 raw: they are mapped, not copied, where the file is. Sizes are in the header, so the length of
@@ -28,7 +30,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tapkit.errors import ImageError
-from tapkit.image import header
+from tapkit.image import header, trailer
 from tapkit.image.foreign import looks_like
 from tapkit.image.header import ImageInfo
 
@@ -38,6 +40,10 @@ FORMAT = 1
 ALIGNMENT = 64
 BLOCK = 1 << 20
 _HEAD = struct.Struct(">8sHHI")
+MAX_WINDOW = 1 << 23
+"""Bytes that unpacking may keep; what every zstd decoder must be able to (RFC 8878, 3.1.1.1.2)."""
+MOST_PACKED, PACKED_FREELY = 512, 1 << 28
+"""A payload may unpack to so many bytes a byte, and to so many bytes in any case."""
 _DIGEST = 32
 _TAIL = _DIGEST + len(END)
 
@@ -113,11 +119,15 @@ def inspect(data: Any, where: str = "the image") -> ImageInfo:
     return _read_header(memoryview(data), where)[0]
 
 
-def read(data: Any, where: str = "the image") -> tuple[ImageInfo, Any, list[Any]]:
+def read(
+    data: Any, where: str = "the image", *, intact: bool = False
+) -> tuple[ImageInfo, Any, list[Any]]:
     """Take an image apart, all of it checked: (info, payload, buffers).
 
     Parameters:
         data: bytes, or a map of the file, which the buffers will share.
+        intact: the body's bytes were found to be those that were signed, so its digests, made
+            against damage, need not be computed again.
 
     Raises:
         ImageError: naming what is wrong and the offset.
@@ -130,7 +140,7 @@ def read(data: Any, where: str = "the image") -> tuple[ImageInfo, Any, list[Any]
         offset += -offset % ALIGNMENT
         places.append((offset, offset + size))
         offset += size
-    _check_body(view, body_start, offset, where)
+    _check_body(view, body_start, offset, where, intact)
     stored, *buffers = (view[start:stop] for start, stop in places)
     payload = stored if info.encoding == "raw" else _unpacked(stored, info.size, where)
     for index, (_, readonly) in enumerate(info.buffers):
@@ -182,18 +192,19 @@ def _check_length(view: memoryview, needed: int, where: str) -> None:
         )
 
 
-def _check_body(view: memoryview, start: int, stop: int, where: str) -> None:
-    """The digests of the body, the digest of these, and that nothing follows."""
+def _check_body(view: memoryview, start: int, stop: int, where: str, intact: bool) -> None:
+    """The digests of the body, the digest of these, and that no more than a signature follows."""
     count = -(-(stop - start) // BLOCK)
     tail = stop + count * _DIGEST
-    _check_length(view, tail + _TAIL, where)
-    if view.nbytes > tail + _TAIL:
-        raise ImageError("the image goes on after its end", f"{where}, byte {tail + _TAIL}")
+    end = tail + _TAIL
+    _check_length(view, end, where)
+    if view.nbytes > end and trailer.size(view[end:]) != view.nbytes - end:
+        raise ImageError("the image goes on after its end", f"{where}, byte {end}")
     digest = hashlib.sha256(view[start - _DIGEST : start])
     digest.update(view[stop:tail])
-    if digest.digest() != view[tail : tail + _DIGEST] or view[tail + _DIGEST :] != END:
+    if digest.digest() != view[tail : tail + _DIGEST] or view[tail + _DIGEST : end] != END:
         raise ImageError("the image's digests are damaged", f"{where}, byte {stop}")
-    for number in range(count):
+    for number in range(0 if intact else count):
         block = slice(start + number * BLOCK, min(start + (number + 1) * BLOCK, stop))
         place = stop + number * _DIGEST
         if hashlib.sha256(view[block]).digest() != view[place : place + _DIGEST]:
@@ -205,11 +216,18 @@ def _check_body(view: memoryview, start: int, stop: int, where: str) -> None:
 
 
 def _unpacked(stored: memoryview, size: int, where: str) -> bytes:
-    """The payload out of its zstd frame, never more than the header says."""
+    """The payload out of its zstd frame, never more than the header says; nothing follows it."""
+    if size > PACKED_FREELY and size > MOST_PACKED * stored.nbytes:
+        raise ImageError(
+            f"the payload claims to unpack to {size} bytes, {MOST_PACKED} times what it takes",
+            where,
+            "it looks like a bomb; who made it?",
+        )
     zstandard = _zstd()
     out = bytearray()
+    packed = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
     try:
-        with zstandard.ZstdDecompressor().stream_reader(stored) as reader:
+        with packed.stream_reader(stored, read_across_frames=True) as reader:
             while chunk := reader.read(BLOCK):
                 out += chunk
                 if len(out) > size:

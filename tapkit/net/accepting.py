@@ -7,6 +7,7 @@ each connection is among the service's `Connections`, so that a stop can close a
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import weakref
@@ -36,7 +37,7 @@ def acceptor(factory: Any, connections: Connections) -> Acceptor:
         ServiceError: it is none of these.
     """
     if hasattr(factory, "buildProtocol"):
-        return lambda: Connection(factory, connections)
+        return functools.partial(Connection, factory, connections)
     if inspect.iscoroutinefunction(factory):
         return stream_acceptor(factory, connections)
     if callable(factory):
@@ -47,6 +48,11 @@ def acceptor(factory: Any, connections: Connections) -> Acceptor:
         None,
         "give a Factory, a callable that returns an asyncio.Protocol, or a coroutine function",
     )
+
+
+def may_begin_early(made: Acceptor) -> bool:
+    """Whether an acceptor makes our own connections, which need no transport to begin."""
+    return isinstance(made, functools.partial) and made.func is Connection
 
 
 def stream_acceptor(handler: Handler, connections: Connections) -> Acceptor:
@@ -122,6 +128,9 @@ class _Forwarding(asyncio.BaseProtocol):
     def loseConnection(self) -> None:  # noqa: N802  # closes like a Connection
         self._transport.close()
 
+    def finish(self) -> None:
+        getattr(self._inner, "service_stopping", self._transport.close)()
+
     def abortConnection(self) -> None:  # noqa: N802
         self._transport.abort()
 
@@ -189,6 +198,8 @@ class _Stream(asyncio.StreamReaderProtocol):
         """The handler reads the end of the input: it can finish its answer, and does no more."""
         self._closing = True
         self._reader.feed_eof()
+
+    finish = loseConnection
 
     def abortConnection(self) -> None:  # noqa: N802
         if self._serving is not None:

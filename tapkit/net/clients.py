@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Awaitable
 from typing import Any, ClassVar
 
+from tapkit import limits
 from tapkit.errors import describe
 from tapkit.net.accepting import Acceptor, acceptor
 from tapkit.net.connection import ABORT_PATIENCE, Address, Connections
@@ -40,12 +41,13 @@ class ClientService(Service):
             in between the wait doubles, less a random part.
 
     Attributes:
-        drain_timeout: seconds the connection gets to finish when the service stops.
+        drain_timeout: seconds the connection gets to finish when the service stops; None:
+            those of `--drain-timeout`.
     """
 
     volatile: ClassVar[tuple[str, ...]] = ("_link",)
 
-    drain_timeout: float = 10.0
+    drain_timeout: float | None = None
 
     timeout: float = 30.0
     reconnect: bool = False
@@ -88,6 +90,11 @@ class ClientService(Service):
             self._link.disconnect()
 
     @property
+    def open_connections(self) -> int:
+        """How many connections it has now."""
+        return 0 if self._link is None else len(self._link.connections.open)
+
+    @property
     def destination(self) -> str:
         """Where it connects to, in words."""
         raise NotImplementedError
@@ -118,7 +125,7 @@ class ClientService(Service):
     def _stop(self) -> Steps:
         link, self._link = self._link, None
         if link is not None:
-            yield link.close(self.drain_timeout)
+            yield link.close(limits.drain_limit(self))
 
 
 class _Link:

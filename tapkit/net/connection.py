@@ -80,7 +80,7 @@ class Connections:
         self.closing = True  # one that is only being made now finds the door shut
         try:
             for connection in list(self.open):
-                connection.loseConnection()
+                connection.finish()
             await self.wait_empty(timeout)
         finally:  # also when cancelled: a hurried stop leaves nothing open either
             left = list(self.open)
@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "__weakref__",
         "_connections",
+        "_early",
         "_ended",
         "_eof",
         "_factory",
@@ -130,6 +131,7 @@ class Connection(asyncio.Protocol):
         self._producer: Any = None
         self._waiters: list[asyncio.Future[None]] | None = None
         self._linger: asyncio.TimerHandle | None = None
+        self._early = b""  # what a loop delivered before it could be told not to read
         self._heard = False  # the peer has sent something
         self._full = False  # asyncio's write buffer is above its high-water mark
         self._paused = False  # the protocol asked for a pause
@@ -165,6 +167,16 @@ class Connection(asyncio.Protocol):
         if not self._full:
             slow = self._transport.get_write_buffer_size()
             self._finish_closing(LINGER if slow else BRIEF_LINGER)
+
+    def finish(self) -> None:
+        """The service stops: close when what is in hand is done, as far as it is known."""
+        if self.disconnecting or self._producer is not None:
+            return
+        try:
+            # An object that is no Protocol of ours need not have the hook.
+            getattr(self._protocol, "service_stopping", self.loseConnection)()
+        except Exception as error:
+            self._failed("service_stopping", error)
 
     def abortConnection(self) -> None:
         """Close at once; what is not sent yet is lost."""
@@ -241,6 +253,8 @@ class Connection(asyncio.Protocol):
     def unregisterProducer(self) -> None:
         """The producer has no more."""
         self._producer = None
+        if self._connections.closing:
+            self.finish()
 
     async def drain(self) -> None:
         """Wait until more can be written without piling up.
@@ -258,7 +272,10 @@ class Connection(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: Any) -> None:
-        self._transport = transport
+        fresh, self._transport = self._transport, transport
+        if fresh is not None:
+            self._taken_over(fresh, transport)
+            return
         self._peer = address_of(transport.get_extra_info("peername"))
         self._connections.open.add(self)
         if self._connections.closing:
@@ -278,6 +295,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = True
         if self.disconnecting:
+            return
+        if self._stopped:
+            self._early += data
             return
         try:
             self._protocol.dataReceived(data)
@@ -330,13 +350,23 @@ class Connection(asyncio.Protocol):
 
     # How these work together.
 
+    def _taken_over(self, fresh: Any, transport: Any) -> None:
+        """What began on a bare socket (`tapkit.net.eager`) goes on with the loop's transport."""
+        if self._reason is None:
+            self._reason = fresh.error
+        fresh.hand_over(transport)
+        if self._stopped:
+            asyncio.get_running_loop().call_soon(self._stay_stopped)
+
     def _peer_talks(self) -> bool:
         """Whether the peer has sent what was not read, or may well send on."""
         # When a service stops, most peers are idle and would hold up the stop until they end.
         if self._heard and not self._connections.closing:
             return True
-        sock = self._transport.get_extra_info("socket")
-        fd = -1 if sock is None else sock.fileno()
+        fd = getattr(self._transport, "fd", None)  # a fresh one's
+        if fd is None:
+            sock = self._transport.get_extra_info("socket")
+            fd = -1 if sock is None else sock.fileno()
         return fd >= 0 and ioctl(fd, FIONREAD, NO_BYTES) != NO_BYTES
 
     def _finish_closing(self, limit: float) -> None:
@@ -348,7 +378,10 @@ class Connection(asyncio.Protocol):
         except OSError:  # the peer has reset it, and nobody read so far
             self._transport.abort()
             return
-        self._linger = asyncio.get_running_loop().call_later(limit, self._transport.close)
+        self._linger = asyncio.get_running_loop().call_later(limit, self._end_lingering)
+
+    def _end_lingering(self) -> None:
+        self._transport.close()
 
     def _stay_stopped(self) -> None:
         # Some loops (3.10's, uvloop) begin to read after connection_made, whatever it said.
@@ -362,7 +395,7 @@ class Connection(asyncio.Protocol):
             return
         if self._stopped and self.reading and self._protocol is not None:
             try:
-                self._protocol._deliver_held_back()  # may fill the buffer again, or close
+                self._deliver_held_back()  # may fill the buffer again, or close
             except Exception as error:
                 self._failed("dataReceived", error)
                 return
@@ -376,6 +409,12 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _deliver_held_back(self) -> None:
+        self._protocol._deliver_held_back()
+        if self._early and self.reading and not self.disconnecting:
+            data, self._early = self._early, b""
+            self._protocol.dataReceived(data)
 
     def _tell_producer(self, call: str) -> None:
         if self._producer is not None and not self.disconnecting:

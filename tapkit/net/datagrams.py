@@ -9,6 +9,7 @@ import socket
 from typing import Any
 
 from tapkit.errors import describe
+from tapkit.net import inherited
 from tapkit.net.connection import Address, address_of
 from tapkit.net.listening import addresses
 
@@ -57,7 +58,7 @@ class DatagramTransport:
             await loop.create_datagram_endpoint(endpoint.itself, sock=endpoint.socket)
         self.protocol.makeConnection(self)
         for endpoint in self._endpoints:
-            endpoint.begin()
+            inherited.when_let_in(endpoint.begin)
 
     def close(self) -> None:
         """Receive no more; what was written is still sent."""
@@ -66,6 +67,10 @@ class DatagramTransport:
         if not self._endpoints:
             for sock in self._sockets:
                 sock.close()
+
+    def pause(self) -> None:
+        """Receive no more."""
+        self.close()
 
     async def drain(self, timeout: float) -> None:
         """Wait until what was written is sent, `timeout` seconds at most; then drop it."""

@@ -3,6 +3,8 @@
 On Linux two sockets with SO_REUSEADDR can both be bound to one port; only listen() tells that
 it is taken. So whatever must be known before privileges are shed is known only after listen():
 `stream_sockets` does both, and clients wait in the backlog until the service starts.
+
+A socket that was handed to this process (`tapkit.net.inherited`) is taken instead of a new one.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tapkit.errors import ServiceError
+from tapkit.net import inherited
 from tapkit.net.connection import Address, address_of
 
 TRIES = 20  # ports the system chose for one address family and someone else has in the other
@@ -32,26 +35,47 @@ UNIX_REMEDIES = {
 NO_SUCH_FAMILY = {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
 
-def stream_sockets(interface: str, port: int, backlog: int) -> list[socket.socket]:
+def stream_sockets(
+    interface: str, port: int, backlog: int, name: str | None = None
+) -> list[socket.socket]:
     """Listening TCP sockets, one for each address; all have the same port, also for port 0.
 
     Parameters:
         interface: an address or a host name; "" is every IPv4 and IPv6 address there is.
+        name: of the service, which sockets handed to this process may be for.
 
     Raises:
         ServiceError: one of them can't be had; none is left open.
     """
-    return _bound(interface, port, socket.SOCK_STREAM, backlog)
+    return _sockets(interface, port, socket.SOCK_STREAM, backlog, name)
 
 
-def datagram_sockets(interface: str, port: int) -> list[socket.socket]:
+def datagram_sockets(interface: str, port: int, name: str | None = None) -> list[socket.socket]:
     """Bound UDP sockets; otherwise as `stream_sockets`."""
-    return _bound(interface, port, socket.SOCK_DGRAM, 0)
+    return _sockets(interface, port, socket.SOCK_DGRAM, 0, name)
 
 
 def addresses(sockets: Iterable[socket.socket]) -> list[Address | str]:
     """Where sockets are: (host, port) pairs, or paths."""
     return [address_of(sock.getsockname()) for sock in sockets]
+
+
+def _sockets(
+    interface: str, port: int, kind: int, backlog: int, name: str | None
+) -> list[socket.socket]:
+    request = inherited.request_of(kind, interface, port)
+    taken = inherited.claim(request, name, kind)
+    for sock in taken:
+        _make_ready(sock, backlog)
+    return inherited.note(request, taken or _bound(interface, port, kind, backlog))
+
+
+def _make_ready(sock: socket.socket, backlog: int) -> socket.socket:
+    """A socket that was handed to us, as one of our own would be."""
+    sock.setblocking(False)
+    if sock.type == socket.SOCK_STREAM:
+        sock.listen(backlog)
+    return sock
 
 
 def _bound(interface: str, port: int, kind: int, backlog: int) -> list[socket.socket]:
@@ -91,6 +115,8 @@ def _bind_all(places: list[tuple[Any, ...]], port: int, backlog: int) -> list[so
         sockets: list[socket.socket] = []
         missing: OSError | None = None
         for family, kind, protocol, _name, address in places:
+            if any(inherited.covers(sock, family, (address[0], port)) for sock in sockets):
+                continue  # systemd's [::] is there for both
             try:
                 sock = undo.enter_context(_bind(family, kind, protocol, address, port, backlog))
             except OSError as error:
@@ -115,6 +141,9 @@ def _lacks_family(error: OSError, family: int) -> bool:
 def _bind(
     family: int, kind: int, protocol: int, address: tuple[Any, ...], port: int, backlog: int
 ) -> socket.socket:
+    handed = inherited.claim_address(family, kind, (address[0], port))
+    if handed is not None:
+        return _make_ready(handed, backlog)
     sock = socket.socket(family, kind, protocol)
     try:
         if family == socket.AF_INET6:
@@ -133,13 +162,19 @@ def _bind(
     return sock
 
 
-def unix_socket(path: str, mode: int, backlog: int) -> socket.socket:
+def unix_socket(path: str, mode: int, backlog: int, name: str | None = None) -> socket.socket:
     """A listening UNIX socket. A socket file nobody listens on any more is replaced.
+
+    Parameters:
+        name: as for `stream_sockets`.
 
     Raises:
         ServiceError: someone listens there, something that is no socket is there (it is left
             alone), or the place can't be written.
     """
+    handed = inherited.claim_path(path, name)
+    if handed is not None:
+        return inherited.note(inherited.unix_request(path), [_make_ready(handed, backlog)])[0]
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     bound = False
     try:
@@ -156,7 +191,7 @@ def unix_socket(path: str, mode: int, backlog: int) -> socket.socket:
         if isinstance(error, (OSError, ValueError)):
             raise _refused(path, error, UNIX_REMEDIES) from error
         raise
-    return sock
+    return inherited.note(inherited.unix_request(path), [sock])[0]
 
 
 def _make_way(path: str) -> None:

@@ -10,11 +10,14 @@ import ssl
 from typing import Any
 
 from tapkit.errors import ServiceError, describe
-from tapkit.net.accepting import Acceptor
+from tapkit.net import inherited
+from tapkit.net.accepting import Acceptor, may_begin_early
 from tapkit.net.connection import Address, Connections
+from tapkit.net.eager import EagerServer
 from tapkit.net.listening import addresses, identity
 
 CLOSE_PATIENCE = 1.0  # seconds for the loop to let go of a listening socket
+_TURNS = 3  # of the loop, from an accepted socket to a connection its service knows
 
 
 class Listener:
@@ -34,7 +37,7 @@ class Listener:
         self._sockets = sockets
         self._backlog = backlog
         self.context = context
-        self._servers: list[asyncio.AbstractServer] = []
+        self._servers: list[asyncio.AbstractServer | EagerServer] = []
         # Absolute: the process may change its directory between now and the end.
         unix = sockets[0].family == socket.AF_UNIX
         self._path = os.path.abspath(sockets[0].getsockname()) if unix else None
@@ -49,6 +52,9 @@ class Listener:
         """Accept connections, those that wait in the backlog first."""
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
+            if self.context is None and may_begin_early(acceptor):
+                self._servers.append(EagerServer(sock, acceptor))
+                continue
             create: Any = loop.create_unix_server if self._path else loop.create_server
             server = await create(
                 acceptor,
@@ -56,16 +62,49 @@ class Listener:
                 ssl=self.context,
                 backlog=self._backlog,
                 start_serving=False,
+                **_no_cleanup(create),
             )
             self._servers.append(server)
+        if inherited.holds_back():
+            inherited.when_let_in(lambda: loop.create_task(self._serve()))
+        else:
+            await self._serve()
+
+    async def _serve(self) -> None:
+        if self._sockets[0].fileno() < 0:
+            return  # stopped before anybody was let in
         for server in self._servers:
             await server.start_serving()
 
+    def pause(self) -> None:
+        """Accept no more, but let those accepted last become connections: to be closed some turns
+        of the loop later."""
+        for server, sock in zip(self._servers, self._sockets, strict=False):
+            # It makes transports in tasks of their own, and a closed one refuses them.
+            if isinstance(server, asyncio.Server) and sock.fileno() >= 0:
+                asyncio.get_running_loop().remove_reader(sock.fileno())
+
+    async def finish(self, timeout: float) -> None:
+        """Accept no more, and give the connections `timeout` seconds to end by themselves.
+
+        None that was accepted already is lost on the way to its protocol.
+        """
+        self.pause()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
+        # A server waits for those as well that still shake hands (from Python 3.12 on).
+        ends = [self.connections.wait_empty(), *(server.wait_closed() for server in self._servers)]
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*ends), timeout)
+
     def close(self) -> None:
         """Accept no more; the port is free, the UNIX socket's path removed if still ours."""
-        if self._path and self._identity == identity(self._path):
+        path = self._path
+        if path and not inherited.is_kept(path) and self._identity == identity(path):
             with contextlib.suppress(FileNotFoundError):  # it went in this very moment
-                os.unlink(self._path)
+                os.unlink(path)
         for server in self._servers:
             server.close()
         for sock in self._sockets[len(self._servers) :]:
@@ -88,6 +127,12 @@ class Listener:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(server.wait_closed(), CLOSE_PATIENCE)
         return aborted
+
+
+def _no_cleanup(create: Any) -> dict[str, bool]:
+    """Python 3.13 removes a UNIX socket's path by itself, also when another process has it."""
+    known = getattr(create, "__kwdefaults__", None) or {}
+    return {"cleanup_socket": False} if "cleanup_socket" in known else {}
 
 
 def server_context(certificate: str, privkey: str) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
+from tapkit import limits
 from tapkit.errors import ServiceError, describe
 from tapkit.names import qualified_name
 from tapkit.service import Service
@@ -33,7 +34,8 @@ class TimerService(Service):
 
     volatile: ClassVar[tuple[str, ...]] = ("_task", "_stop")
 
-    drain_timeout: float = 10.0  # seconds a call may still take when the service stops
+    # Seconds a call may still take when the service stops; None: those of --drain-timeout.
+    drain_timeout: float | None = None
 
     _task: asyncio.Task[None] | None = None
     _stop: asyncio.Event | None = None
@@ -105,7 +107,7 @@ class TimerService(Service):
 
     async def _join(self, task: asyncio.Task[None]) -> None:
         try:
-            await asyncio.wait({task}, timeout=self.drain_timeout)
+            await asyncio.wait({task}, timeout=limits.drain_limit(self))
         finally:
             if not task.done():
                 logger.warning("%s did not end in time", qualified_name(self.callable))

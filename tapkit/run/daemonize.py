@@ -37,6 +37,11 @@ class Report:
     def __init__(self, fd: int):
         self._fd = fd
 
+    @property
+    def fd(self) -> int:
+        """The pipe's end; -1 once the verdict is told."""
+        return self._fd
+
     def ready(self) -> None:
         """The ports are bound and the services started."""
         self._tell(_READY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -10,14 +11,28 @@ from typing import NamedTuple
 
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED, EXIT_OK, DaemonError, TapkitError, describe
-from tapkit.run import daemonize, logs, runner
+from tapkit.net import inherited
+from tapkit.run import control_sockets, daemonize, descriptors, logs, runner, titles
+from tapkit.run.confine import Confinement
+from tapkit.run.control import control_socket
+from tapkit.run.handover import Handover
+from tapkit.run.instruments import Instruments
+from tapkit.run.origin import Origin
 from tapkit.run.pidfile import PidFile
+from tapkit.run.privileges import Identity
 from tapkit.run.snapshot import SavePolicy
+from tapkit.run.standing_in import stand_in
+from tapkit.run.stopping import StopRules
+from tapkit.run.succession import Successor
 
 log = logging.getLogger("tapkit.launch")
 
-# State and logs may hold secrets: nobody else reads what a daemon writes.
+# State and logs may hold secrets: nobody else reads what a daemon writes. Nor its pidfile, for
+# whoever may open that could hold the lock on it, and keep the daemon from starting.
 _UMASK = 0o077
+
+
+Load = Callable[[], tuple[Application, SavePolicy]]
 
 
 class Settings(NamedTuple):
@@ -31,11 +46,20 @@ class Settings(NamedTuple):
     level: int
     reactor: str
     start_timeout: float | None
+    umask: int | None = None
+    chroot: str | None = None
+    identity: Identity = Identity()
+    title: bool = True
+    instruments: Instruments = Instruments()
+    origin: Origin | None = None
+    workers: int = 1
+    stop: StopRules = StopRules()
+    log_style: logs.Style = logs.Style()
 
 
 def launch(
     settings: Settings,
-    load: Callable[[], tuple[Application, SavePolicy]],
+    load: Load,
     warn: Callable[[str], None],
 ) -> daemonize.Verdict:
     """Run what `load` returns, in the background unless told otherwise.
@@ -50,25 +74,62 @@ def launch(
     Raises:
         TapkitError: it could not start; nothing is left behind.
     """
-    _enter(settings.rundir)
+    enter(settings.rundir)
+    if settings.daemon or settings.umask is not None:
+        os.umask(_UMASK if settings.umask is None else settings.umask)
     pidfile = PidFile(settings.pidfile)
+    if settings.origin is not None and settings.origin.successor is not None:
+        return _succeed(settings, load, pidfile, settings.origin.successor)
     stale = pidfile.acquire()
     if stale is not None:
         warn(f"replaced a stale pidfile: {settings.pidfile}: it said {stale!r}, nobody held it")
     try:
         application, saving = load()
+        confinement_of(settings, application).check()
         if not settings.daemon:
             return _serve(settings, application, saving, pidfile, lambda: None)
+        sockets = descriptors.announced()
         role = daemonize.detach()
     except BaseException:
         pidfile.remove()
         raise
     if isinstance(role, daemonize.Waiting):
         return _await(role, settings, pidfile)
+    descriptors.close(keep=sockets)
     return _serve_in_background(settings, application, saving, pidfile, role)
 
 
-def _enter(rundir: str) -> None:
+def _succeed(
+    settings: Settings, load: Load, pidfile: PidFile, successor: Successor
+) -> daemonize.Verdict:
+    """Take over from a process that is a daemon already: there is nothing to fork from, and the
+    lock on the pidfile came along. That process hears what the command would have."""
+    pidfile.borrow(successor.lock_fd)
+    try:
+        application, saving = successor.load(load)
+        confinement_of(settings, application).check()
+        if settings.daemon:
+            return _serve_in_background(settings, application, saving, pidfile, successor)
+        return _serve(settings, application, saving, pidfile, successor.ready)
+    except BaseException as error:
+        successor.failed(EXIT_FAILED, describe(error))
+        raise
+    finally:
+        pidfile.remove()
+
+
+def confinement_of(settings: Settings, application: Application) -> Confinement:
+    """What the process will give up: what the command line says, else the image."""
+    identity = settings.identity.over(application.uid, application.gid)
+    return Confinement(settings.chroot, identity)
+
+
+def enter(rundir: str) -> None:
+    """Change to the directory everything is relative to.
+
+    Raises:
+        DaemonError: that is not possible.
+    """
     try:
         os.chdir(rundir)
     except OSError as error:
@@ -83,11 +144,13 @@ def _await(waiting: daemonize.Waiting, settings: Settings, pidfile: PidFile) -> 
     try:
         verdict = waiting.wait(settings.start_timeout)
     except BaseException:
+        control_sockets.discard(pidfile.path)
         pidfile.remove()
         raise
     if verdict.status == EXIT_OK:
         pidfile.leave()
     else:
+        control_sockets.discard(pidfile.path)
         pidfile.remove()  # the daemon did, if it could
     return verdict
 
@@ -97,7 +160,7 @@ def _serve_in_background(
     application: Application,
     saving: SavePolicy,
     pidfile: PidFile,
-    report: daemonize.Report,
+    report: daemonize.Report | Successor,
 ) -> daemonize.Verdict:
     """The daemon's whole life. Its verdict goes to the command that waits, and to the log."""
     try:
@@ -119,25 +182,76 @@ def _serve(
     pidfile: PidFile,
     ready: Callable[[], None],
 ) -> daemonize.Verdict:
+    confinement = confinement_of(settings, application)
+    if settings.title:
+        titles.show(str(application.name))
+    handover = None
     try:
         _open_log(settings, application)
         pidfile.write()
-        runner.run(application, settings.reactor, saving, ready)
+        teller = getattr(ready, "__self__", None)
+        ready, handover = _follow(settings, application, pidfile, ready)
+        with control_socket(pidfile, confinement.identity.uid) as control:
+            settings.instruments.run(
+                lambda: _runner(settings, pidfile, teller)(
+                    application,
+                    settings.reactor,
+                    saving,
+                    ready,
+                    control,
+                    lambda: confinement.apply(application, saving, pidfile),
+                    handover,
+                    start_timeout=None if settings.daemon else settings.start_timeout,
+                    rules=settings.stop._replace(leave=pidfile.remove),
+                )
+            )
+    except TapkitError as error:
+        if handover is None or not handover.left_to:
+            raise
+        log.error("%s", error)  # of the process that was replaced; the service goes on
     finally:
         pidfile.remove()
+    if handover is not None and handover.left_to:
+        return daemonize.Verdict(stand_in(handover.left_to, pidfile.path), "")
     return daemonize.Verdict(EXIT_OK, "")
+
+
+def _runner(settings: Settings, pidfile: PidFile, teller: object) -> Callable[..., None]:
+    """What runs the application: in this process, or in workers."""
+    if settings.workers == 1:
+        return runner.run
+    from tapkit.run import workers
+
+    private = workers.private_descriptors(pidfile, teller, *inherited.noted("control"))
+    return functools.partial(workers.run, settings.workers, private)
+
+
+def _follow(
+    settings: Settings, application: Application, pidfile: PidFile, ready: Callable[[], None]
+) -> tuple[Callable[[], None], Handover | None]:
+    """What is to be done when it is ready, and how it is succeeded."""
+    origin = settings.origin
+    if origin is None:
+        return ready, None
+    stays = not (settings.daemon or origin.notifier.listens or origin.successor)
+    obstacle = "it runs in a chroot, and the program is outside" if settings.chroot else None
+    handover = Handover(
+        origin.line, pidfile, origin.notifier, settings.start_timeout, stays, obstacle
+    )
+    return origin.follow(application, pidfile, ready, handover), handover
 
 
 def _open_log(settings: Settings, application: Application) -> None:
     log_fd = None
-    if settings.daemon:
-        os.umask(_UMASK)
     if settings.syslog_prefix is not None:
-        logs.to_syslog(settings.syslog_prefix or str(application.name), settings.level)
+        prefix = settings.syslog_prefix or str(application.name)
+        logs.to_syslog(prefix, settings.level, settings.log_style)
     elif settings.logfile is not None:
-        log_fd = logs.to_file(settings.logfile, settings.level)
+        movable = settings.chroot is None
+        log_fd = logs.to_file(settings.logfile, settings.level, settings.log_style, movable)
+        confinement_of(settings, application).give(settings.logfile, log_fd)
     else:
-        logs.to_stdout(settings.level)
+        logs.to_stdout(settings.level, settings.log_style)
     if settings.daemon:
         daemonize.redirect_streams(log_fd)
     python = ".".join(map(str, sys.version_info[:3]))

@@ -11,22 +11,33 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import stat
+from collections.abc import Callable
 
 from tapkit.errors import DaemonError
+from tapkit.run import titles
+
+log = logging.getLogger("tapkit.pidfile")
 
 # A pidfile is one number. Anything larger is somebody's file, named here by a slip.
 _LARGEST = 64
 
 
 class PidFile:
-    """A pidfile at `path`: acquire it, write the daemon's number, remove it at the end."""
+    """A pidfile at `path`: acquire it, write the daemon's number, remove it at the end.
+
+    Attributes:
+        path: absolute; "" once it can't be reached any more, from inside a chroot.
+    """
 
     def __init__(self, path: str):
         self.path = os.path.abspath(path)
         self._shown = path
         self._fd = -1
+        self._lent = False
+        self._when_ours: Callable[[], None] = lambda: None
 
     def acquire(self) -> str | None:
         """Take the lock, in the process that will report to the user.
@@ -54,23 +65,62 @@ class PidFile:
                 return content or None
             os.close(fd)  # its owner removed it between our open and our lock: look again
 
+    @property
+    def fd(self) -> int:
+        """The open file, with the lock on it: whoever has it open holds the lock as well."""
+        return self._fd
+
+    def borrow(self, fd: int) -> None:
+        """Hold the lock together with another process, whose file it is until `take_over`."""
+        self._fd = fd
+        self._lent = True
+
+    def take_over(self) -> None:
+        """It is this process's file now: write our number."""
+        self._lent = False
+        self.write()
+        self._when_ours()
+
+    def when_ours(self, call: Callable[[], None]) -> None:
+        """Call when the file is this process's: at once, or at `take_over`."""
+        if self._lent:
+            self._when_ours = call
+        else:
+            call()
+
     def write(self) -> None:
-        """Write this process's number."""
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        """Write this process's number; not into a borrowed file.
+
+        Raises:
+            DaemonError: the disk is full, or broken.
+        """
+        if self._lent:
+            return
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        except OSError as error:
+            raise _unusable(error, self._shown) from error
 
     def remove(self) -> None:
         """Remove the file, if it still is the one we locked, then let go of the lock.
 
-        Raises:
-            OSError: it could not be removed; the lock is released all the same.
+        Where it can't be removed - by a user who may not write the directory, or from inside a
+        chroot - it is emptied, and the log says so: no stale number is left in it. (An open
+        directory would let us remove it from inside a chroot, and anybody else leave it.)
         """
+        if self._lent:
+            self.leave()
         if self._fd < 0:
             return
         fd, self._fd = self._fd, -1
         try:
-            if self._is_named(fd):
+            if not self.path:
+                _empty(fd, self._shown, "it is outside the chroot")
+            elif self._is_named(fd):
                 os.unlink(self.path)
+        except OSError as error:
+            _empty(fd, self._shown, error.strerror)
         finally:
             os.close(fd)
 
@@ -105,6 +155,11 @@ class PidFile:
         return (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)
 
 
+def _empty(fd: int, path: str, why: str | None) -> None:
+    os.ftruncate(fd, 0)
+    log.warning("the pidfile could not be removed, so it was emptied: %s (%s)", path, why)
+
+
 def _read(fd: int) -> str:
     return os.pread(fd, _LARGEST, 0).decode("ascii", "replace").strip()
 
@@ -124,7 +179,8 @@ def _who(pid: int) -> str:
 
     try:
         process = psutil.Process(pid)
-        return f" ({' '.join(process.cmdline()[1:]) or process.name()})"
+        words = titles.command_line(process.cmdline())
+        return f" ({' '.join(words[1:]) or process.name()})"
     except (psutil.Error, OverflowError):
         return ""
 
@@ -135,6 +191,7 @@ def _unusable(error: OSError, path: str) -> DaemonError:
         errno.ELOOP: "it is a symbolic link: remove it, or name the real file with --pidfile",
         errno.EISDIR: "it is a directory: name a file with --pidfile",
         errno.ENOENT: f"make the directory {folder}, or name another with --pidfile or --rundir",
+        errno.ENOSPC: f"free some space for {folder}, or name another with --pidfile or --rundir",
         errno.EACCES: f"check who may write {folder}, or name another with --pidfile or --rundir",
     }
     remedy = remedies.get(error.errno or 0, "name another with --pidfile or --rundir")

@@ -5,27 +5,58 @@ from __future__ import annotations
 import asyncio
 import signal
 
+from tapkit.run.blocked import Blocked
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from tapkit.run.daemon import Daemon
 
 ACTIONS: dict[signal.Signals, Callable[[Daemon, str], None]] = {
     signal.SIGTERM: lambda daemon, name: daemon.stop(name),
     signal.SIGINT: lambda daemon, name: daemon.stop(name),
+    signal.SIGQUIT: lambda daemon, name: daemon.quit(name),
+    signal.SIGUSR1: lambda daemon, name: daemon.reopen_logs(),
+    signal.SIGUSR2: lambda daemon, name: _dropped(daemon.snapshot(name)),
+    signal.SIGHUP: lambda daemon, name: _dropped(daemon.reload(name)),
 }
 """What each signal does, given the signal's name."""
 
 
+STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+
+
 def listen(daemon: Daemon) -> None:
-    """Let signals reach `daemon`, between two callbacks of the running event loop."""
+    """Let signals reach `daemon`, between two callbacks of the running event loop.
+
+    Not by the loop's own add_signal_handler: while a callback blocks the loop, that hears
+    nothing, and what asks for a stop must be heard.
+    """
     loop = asyncio.get_running_loop()
-    for number, action in ACTIONS.items():
-        loop.add_signal_handler(number, action, daemon, number.name)
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        assert daemon.watch is not None
+        if number in STOPPING:
+            daemon.watch.begin()
+            if daemon.watch.breaks_off(frame):
+                raise Blocked("it blocks a process that shall stop")
+        known = signal.Signals(number)
+        loop.call_soon_threadsafe(ACTIONS[known], daemon, known.name)
+
+    for number in ACTIONS:
+        signal.signal(number, heard)
+        # What asks for a stop may interrupt a system call, nothing else may.
+        signal.siginterrupt(number, number in STOPPING)
 
 
-def block() -> None:
-    """From here on they wait: closing a loop gives signals back their default action, and one
-    more TERM, sent while only the pidfile is left to remove, must not end the process before."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, ACTIONS)
+def _dropped(_outcome: object) -> None:
+    """The log tells how it went; nobody else waits for it."""
+
+
+def ignore() -> None:
+    """From here on nothing is heard: one more TERM, sent while only the pidfile is left to
+    remove, must not end the process before."""
+    for number in ACTIONS:
+        signal.signal(number, signal.SIG_IGN)

@@ -29,6 +29,7 @@ def command(
     *,
     more_help: Callable[[], str] | None = None,
     options_first: bool = True,
+    repeated: tuple[str, ...] = (),
 ) -> int:
     """A whole command: help and version are answered here, all else is for `body`.
 
@@ -37,19 +38,19 @@ def command(
         body: takes what docopt made of the command line; returns the exit status.
         more_help: what `--help` shows after the usage text.
         options_first: what follows the first positional argument is not for this command.
+        repeated: options that may be given more than once; `body` gets a list of each.
     """
 
     grammar = doc.replace(program, program.replace(" ", "-"))  # to docopt it is one word
 
     def answer() -> int:
         helps = argv in HELP
-        arguments = (
-            {}
-            if helps
-            else command_line.parse(
-                grammar, argv, prog=program, options_first=options_first
-            ).arguments
-        )
+        arguments = {}
+        if not helps:
+            parsed = command_line.parse(grammar, argv, prog=program, options_first=options_first)
+            arguments = parsed.arguments
+            for option in repeated:
+                arguments[option] = [v for name, v in parsed.occurrences if name == option]
         if helps or arguments["--help"]:
             parts = [doc.strip() + "\n", *([more_help()] if more_help else [])]
             print("\n".join(parts), end="")

@@ -29,10 +29,16 @@ Options:
   -q, --quiet  Print nothing; the exit status tells.
   --json       Print a JSON array of objects with path, kind ("changed", "added", "removed" or
                "shared differently"), old and new.
+  --passphrase-file=FILE  The passphrase of an encrypted image is the first line of FILE; without
+                it, it is asked for at the terminal.
+  --passphrase-fd=N  It comes from the open descriptor N.
+  --identity=FILE  Open it with this age identity, or ssh key; repeatable.
   -h, --help   Show this.
 
 Exit status: 0 they are the same, 1 they differ, 2 there was trouble.
 """
+
+REPEATED = ("--identity",)
 
 DIFFERENT = 1
 TROUBLE = EXIT_USAGE  # as diff(1) has it
@@ -57,7 +63,7 @@ def _diff(arguments: dict[str, Any]) -> int:
     if arguments["A"] == arguments["B"] == "-":
         raise UsageError("there is one standard input", None, "name one of the two files")
     with no_collector():
-        found = _differences(arguments["A"], arguments["B"])
+        found = _differences(arguments)
         if arguments["--quiet"]:
             return DIFFERENT if any(True for _ in found) else EXIT_OK
         if arguments["--json"]:
@@ -69,11 +75,12 @@ def _diff(arguments: dict[str, Any]) -> int:
     return DIFFERENT if count else EXIT_OK
 
 
-def _differences(one: str, other: str) -> Iterator[Difference]:
+def _differences(arguments: dict[str, Any]) -> Iterator[Difference]:
     from tapkit.image.compare import differences
     from tapkit.scripts.images import opened
 
-    return differences(opened(one).nodes, opened(other).nodes)
+    one, other = (opened(arguments[name], arguments=arguments) for name in ("A", "B"))
+    return differences(one.nodes, other.nodes)
 
 
 def _print_json(found: list[Difference]) -> int:

@@ -7,6 +7,7 @@ import re
 import sys
 
 from tapkit.errors import EXIT_FAILED, EXIT_OK, ImageError, TapkitError
+from tapkit.scripts import sealing
 from tapkit.scripts.console import complain
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
@@ -32,7 +33,17 @@ changed the file meanwhile; a text that was changed and not written is kept, in 
 named.
 
 Options:
-  -h, --help  Show this.
+  -k, --sign=KEY          Sign what is written with the private key in the file KEY.
+  --passphrase-file=FILE  The passphrase of an encrypted image is the first line of FILE; without
+                          it, it is asked for at the terminal.
+  --passphrase-fd=N       It comes from the open descriptor N.
+  --identity=FILE         Open it with this age identity; repeatable.
+  --recipient=KEY         Encrypt what is written for the holder of KEY, in place of how it was
+                          encrypted; repeatable.
+  -h, --help              Show this.
+
+An encrypted image is written encrypted, as it was. Its text is in the clear while it is edited,
+in memory (/dev/shm) where that is to be had; what can't be used is kept encrypted.
 
 A daemon that runs from the image goes on as it is until it is started anew.
 
@@ -41,6 +52,7 @@ command line is mistyped.
 """
 
 PROGRAM = "tapctl edit"
+REPEATED = sealing.REPEATED
 _SHOWN = 10
 """How many of the changes that were made are listed."""
 
@@ -52,15 +64,20 @@ class Original:
         where: how messages name the text.
         text: what is edited: the file's own text if it is XML, else its XML.
         nodes: None if it is XML with a mistake in it, which is then in `mistake`.
+        seal: how what is written is encrypted, and signed.
     """
 
-    def __init__(self, path: str):
-        from tapkit.image import files, forms, tas
+    def __init__(self, path: str, arguments: dict[str, Any]):
+        from tapkit.image import files, forms, seal, tas
         from tapkit.scripts.images import form_of
 
         self.path = path
         self.where = path  # of what is edited, for messages
-        self.data = bytes(files.read_guarded(path))
+        self.held = bytes(files.read_guarded(path))
+        opened = seal.decrypted(self.held, path, sealing.keys(arguments))
+        lock = sealing.recipients_lock(arguments) or opened.lock
+        self.seal = seal.Seal(lock, sealing.signer(arguments["--sign"]))
+        self.data = bytes(opened.data)
         self.form: Form = form_of(self.data, path)
         self.mistake: ImageError | None = None
         self.nodes: Image | None = None
@@ -84,7 +101,7 @@ class Original:
         """Whether the file still holds what was read."""
         try:
             with open(self.path, "rb") as file:
-                return file.read() == self.data
+                return file.read() == self.held
         except OSError:
             return False
 
@@ -116,10 +133,10 @@ def main(arguments: dict[str, Any]) -> int:
     from tapkit.scripts.draft import Draft
     from tapkit.scripts.editor import chosen
 
-    original = Original(arguments["IMAGE"])
+    original = Original(arguments["IMAGE"], arguments)
     editor = chosen()
     _warn_of_daemons(original.path)
-    with Draft(original.path, original.text, editor) as draft:
+    with Draft(original.path, original.text, editor, original.seal.lock) as draft:
         return _edit(original, draft)
 
 
@@ -163,7 +180,7 @@ def _finish(original: Original, draft: Draft) -> int:
     Raises:
         ImageError: with an `excerpt`, if the text is at fault.
     """
-    from tapkit.image import files, forms
+    from tapkit.image import forms
 
     text = draft.text()
     nodes, info = forms.by_name("xml").decode(text, original.where)
@@ -181,9 +198,31 @@ def _finish(original: Original, draft: Draft) -> int:
         )
     _show(changes)
     print(f"Saving {original.path}...", flush=True)
-    files.write_atomic(original.path, data)
-    print("Saved.")
+    _save(original, data, info.name)
     return EXIT_OK
+
+
+def _save(original: Original, data: bytes, name: str | None) -> None:
+    """Write the image, encrypted as it was; and signed, if there is a key to do it with."""
+    from tapkit.image import seal
+    from tapkit.image.seal import trust
+
+    try:
+        signatures = trust.found_in(original.held, original.path)[1]
+    except ImageError:
+        signatures = []
+    generation = max((stated.generation for stated in signatures), default=0)
+    how = original.seal._replace(generation=generation)
+    seal.write(data, original.path, how, name=name or "")
+    print("Saved.")
+    if how.signer is not None:
+        print(f"Signed as {name!r}.")
+    elif signatures:
+        complain(
+            PROGRAM,
+            f"warning: {original.path} was signed; the signature no longer fit and is gone:"
+            f" tapctl sign --key KEY {original.path}",
+        )
 
 
 def _changes(original: Original, nodes: Image) -> list[str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tapkit.errors import EXIT_OK, UsageError
+from tapkit.errors import EXIT_OK, ImageError, UsageError
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
 if TYPE_CHECKING:
@@ -29,7 +29,12 @@ Options:
   --all         Show all services and classes, however many.
   --graph=FILE  Draw the objects, what they share and how they refer to each other, as SVG;
                 with graphviz's `dot` where it is installed.
+  --source      Print the source text that the image carries, file after file, instead.
   --json        Print it as JSON, described in the module tapkit.scripts.ctl_inspect.
+  --passphrase-file=FILE  The passphrase of an encrypted image is the first line of FILE; without
+                it, it is asked for at the terminal.
+  --passphrase-fd=N  It comes from the open descriptor N.
+  --identity=FILE  Open it with this age identity, or ssh key; repeatable.
   -h, --help    Show this.
 
 Exit status: 0 it is an image, 1 it is none or could not be read, 2 the command line is mistyped.
@@ -52,6 +57,8 @@ HEADER = (
     "encoding",
 )
 
+REPEATED = ("--identity",)
+
 _MOST = 50  # lines of a list, unless all are wanted
 _INDENTED = 20  # levels of the tree that are indented
 
@@ -62,11 +69,13 @@ def main(arguments: dict[str, Any]) -> int:
     from tapkit.image.overview import overview
     from tapkit.scripts.images import opened
 
+    if arguments["--source"]:
+        return _print_sources(arguments)
     target = arguments["--graph"]
     if target is not None and not target.endswith(".svg"):
         raise UsageError("a drawing is SVG", target, "name a file that ends in .svg")
     with no_collector():
-        image = opened(arguments["IMAGE"])
+        image = opened(arguments["IMAGE"], arguments=arguments)
         seen = overview(image.nodes)
         if arguments["--json"]:
             print(json.dumps(_facts(image, seen), indent=2))
@@ -76,6 +85,33 @@ def main(arguments: dict[str, Any]) -> int:
         if target is not None:
             _draw(image, target)
     return EXIT_OK
+
+
+def _print_sources(arguments: dict[str, Any]) -> int:
+    from tapkit.image.carrying import carried_in
+    from tapkit.image.labels import printable
+    from tapkit.scripts.images import opened
+
+    others = [option for option in ("--graph", "--json", "--all") if arguments[option]]
+    if others:
+        raise UsageError(f"--source and {others[0]} contradict each other")
+    image = opened(arguments["IMAGE"], arguments=arguments)
+    packages = list(carried_in(image.nodes))
+    if not packages:
+        raise ImageError("it carries no source", image.where, "mktap --carry puts it there")
+    for package in packages:
+        print(f"# {package.name}, SHA-256 {package.digest}")
+        for path, text in package.files.items():
+            shown = text if isinstance(text, str) else f"# {len(text)} bytes, not shown\n"
+            print(f"\n# {package.name}/{printable(path)}\n\n{_printable_lines(shown)}", end="")
+    return EXIT_OK
+
+
+def _printable_lines(text: str) -> str:
+    """A text for the terminal: its lines, but none of its control sequences."""
+    from tapkit.image.labels import printable
+
+    return "".join(printable(line) + "\n" for line in text.split("\n")[:-1] or [text])
 
 
 def _facts(image: Opened, seen: Overview) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import tempfile
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
 if TYPE_CHECKING:
+    from tapkit.image.seal.encryption import Lock
     from tapkit.scripts.editor import Editor
 
-EXTENSION = ".tax"
+EXTENSION, ENCRYPTED = ".tax", ".etax"
 _MOST_KEPT = 1000
 
 
@@ -22,13 +23,17 @@ class Draft:
         path: the image it is of, after which files are named.
         text: what it begins with.
         editor: what edits it.
+        lock: the image is encrypted: what is kept of the text is too.
     """
 
-    def __init__(self, path: str, text: bytes, editor: Editor):
+    def __init__(self, path: str, text: bytes, editor: Editor, lock: Lock | None = None):
         self._image = path
         self._began = text
         self._editor = editor
-        self._folder = tempfile.mkdtemp(prefix="tapctl-")  # mode 0700: an image holds secrets
+        self._lock = lock
+        memory = "/dev/shm" if lock is not None and os.access("/dev/shm", os.W_OK) else None
+        # Mode 0700: an image holds secrets.
+        self._folder = tempfile.mkdtemp(prefix="tapctl-", dir=memory)
         self._path = os.path.join(self._folder, self._name() + EXTENSION)
         self._stays = False
         with open(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -63,10 +68,12 @@ class Draft:
 
     def keep(self) -> str:
         """Keep the text, next to the image or else where it is; its path is returned."""
-        text = self.text()
+        text, extension = self.text(), EXTENSION
+        if self._lock is not None:
+            text, extension = self._lock.encrypt(text), ENCRYPTED
         for number in range(1, _MOST_KEPT):
             tag = "edited" if number == 1 else f"edited-{number}"
-            path = os.path.join(os.path.dirname(self._image), f"{self._name()}.{tag}{EXTENSION}")
+            path = os.path.join(os.path.dirname(self._image), f"{self._name()}.{tag}{extension}")
             with contextlib.suppress(FileExistsError):
                 if _written(path, text):
                     return path

@@ -7,6 +7,7 @@ import stat
 import sys
 
 from tapkit.errors import ImageError
+from tapkit.scripts import sealing
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
 if TYPE_CHECKING:
@@ -32,18 +33,32 @@ class Opened:
         self.info = info
 
 
-def opened(path: str, form: str | None = None) -> Opened:
+def opened(path: str, form: str | None = None, arguments: dict[str, Any] | None = None) -> Opened:
     """An image to look at, whoever it belongs to; `-` is standard input.
 
     Raises:
         ImageError: it can't be read, or is no image.
         UsageError: there is no such form.
     """
-    where = "standard input" if path == STDIN else path
-    data = sys.stdin.buffer.read() if path == STDIN else _contents(path)
-    row = form_of(data, where, form)
+    where, data, row = read(path, form, arguments)
     nodes, info = row.decode(data, where)
     return Opened(where, data, row, nodes, info)
+
+
+def read(
+    path: str, form: str | None = None, arguments: dict[str, Any] | None = None
+) -> tuple[str, bytes, Form]:
+    """The bytes of an image that is to be looked at: (what to call the place, bytes, their form).
+
+    Raises:
+        ImageError, UsageError: as `opened`; the image itself is not checked.
+    """
+    from tapkit.image import seal
+
+    where = "standard input" if path == STDIN else path
+    data = sys.stdin.buffer.read() if path == STDIN else _contents(path)
+    data = seal.decrypted(data, where, sealing.keys(arguments or {})).data
+    return where, data, form_of(data, where, form)
 
 
 def form_of(data: Any, where: str, form: str | None = None) -> Form:

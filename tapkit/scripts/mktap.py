@@ -6,9 +6,9 @@ import functools
 import os
 
 from tapkit import usage
-from tapkit.errors import EXIT_OK, TapkitError, UsageError
-from tapkit.scripts import builders
-from tapkit.scripts.console import command
+from tapkit.errors import EXIT_OK, UsageError
+from tapkit.scripts import builders, sealing
+from tapkit.scripts.console import command, complain
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
 if TYPE_CHECKING:
@@ -20,12 +20,11 @@ PROGRAM = "mktap"
 def main(argv: list[str], doc: str) -> int:
     """Run mktap; `doc` is its usage text, which docopt reads."""
     more = functools.partial(builders.listing, PROGRAM)
-    return command(PROGRAM, argv, doc, _make, more_help=more)
+    repeated = (*sealing.REPEATED, "--carry")
+    return command(PROGRAM, argv, doc, _make, more_help=more, repeated=repeated)
 
 
 def _make(arguments: dict[str, Any]) -> int:
-    if arguments["--encrypted"]:
-        raise TapkitError("encryption is not there yet", "--encrypted", "nothing was written")
     form = _form(arguments)
     found = builders.find(PROGRAM, debug=arguments["--debug"], progress=arguments["--progress"])
     name = arguments["COMMAND"]
@@ -34,7 +33,11 @@ def _make(arguments: dict[str, Any]) -> int:
     except usage.HelpRequested as asked:
         print(asked.text, end="")
         return EXIT_OK
+    signer = sealing.signer(arguments["--sign"])
     application, path = _put_together(arguments, name, built, form)
+    application.carry(arguments["--carry"])
+    if signer is not None:
+        application.seal = application.seal._replace(signer=signer)
     return _save(application, path, dry_run=arguments["--dry-run"])
 
 
@@ -68,17 +71,41 @@ def _put_together(
         application.made_with = {"tap_type": command, "options": built.options}
         if form:
             application.setStyle(form)
+        if _encrypts(arguments):
+            lock = sealing.lock(arguments, f"the {name} image")
+            application.seal = application.seal._replace(lock=lock)
         return application, application.file_name()
     path = arguments["--append"]
-    application = applications.load(path)
+    application = _loaded(path, arguments)
     application.addService(built.service)
     for attribute, value in (("name", arguments["--appname"]), ("uid", uid), ("gid", gid)):
         if value is not None:
             setattr(application, attribute, value)
-    if form and form != application.form:
+    extension = os.path.splitext(application.file_name())[1]
+    if form:
         application.setStyle(form)
+    if _encrypts(arguments) and application.seal.lock is None:
+        lock = sealing.lock(arguments, f"the {application.name} image")
+        application.seal = application.seal._replace(lock=lock)
+        complain(PROGRAM, f"warning: {path} stays as it is, not encrypted")
+    if os.path.splitext(application.file_name())[1] != extension:
         path = os.path.join(os.path.dirname(path), application.file_name())
     return application, path
+
+
+def _encrypts(arguments: dict[str, Any]) -> bool:
+    return bool(arguments["--encrypted"] or arguments["--recipient"])
+
+
+def _loaded(path: str, arguments: dict[str, Any]) -> Any:
+    """The application to append to; it is encrypted as it was, but not signed as it was."""
+    from tapkit import application as applications
+
+    lock = sealing.recipients_lock(arguments)
+    application = applications.load(path, keys=sealing.keys(arguments), lock=lock)
+    if application.seal.generation and not arguments["--sign"]:
+        complain(PROGRAM, f"warning: {path} was signed, and will not be: see --sign")
+    return application
 
 
 def _save(application: Any, path: str, *, dry_run: bool) -> int:

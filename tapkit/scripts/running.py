@@ -17,13 +17,15 @@ def daemons_of(path: str) -> list[int]:
     """The process numbers of this user's twistds that were started with this file."""
     import psutil
 
+    from tapkit.run import titles
+
     found = []
     me = os.getuid()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):  # it ended, or is none of our business
             if process.uids().real != me or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            words = _twistd_words(process.cmdline())
+            words = _twistd_words(titles.command_line(process.cmdline()))
             if words is not None and _names(words, process, path):
                 found.append(process.pid)
     return sorted(found)

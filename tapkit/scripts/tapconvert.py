@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from tapkit.errors import EXIT_OK, ImageError, TapkitError, UsageError
+from tapkit.errors import EXIT_OK, ImageError, UsageError
+from tapkit.scripts import sealing
 from tapkit.scripts.console import command
 from tapkit.scripts.images import STDIN, form_of
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tapkit.image.forms import Form
+    from tapkit.image.seal import Seal
 
 PROGRAM = "tapconvert"
 STDOUT = "-"
@@ -21,21 +23,23 @@ STDOUT = "-"
 
 def main(argv: list[str], doc: str) -> int:
     """Run tapconvert; `doc` is its usage text, which docopt reads."""
-    return command(PROGRAM, argv, doc, _convert, options_first=False)
+    return command(PROGRAM, argv, doc, _convert, options_first=False, repeated=sealing.REPEATED)
 
 
 def _convert(arguments: dict[str, Any]) -> int:
-    for option, what in (("--encrypt", "encryption"), ("--decrypt", "decryption")):
-        if arguments[option]:
-            raise TapkitError(f"{what} is not there yet", option, "nothing was written")
     source, target = _files(arguments)
-    to, target = _target_form(arguments["--typeout"], source, target)
-    data, where = _read(source)
+    encrypts = bool(arguments["--encrypt"] or arguments["--recipient"])
+    asked = arguments["--typeout"]
+    if asked is None and (encrypts or arguments["--decrypt"]):
+        asked = _kept_form(source, target)
+    to, target = _target_form(asked, source, target, encrypts=encrypts)
+    data, where = _read(source, arguments)
     given = arguments["--typein"]
     row = form_of(data, where, None if given == "guess" else given)
     previous = _previous(target, to)
     converted = _converted(data, where, row, to, previous, run_it=arguments["--run"])
-    _write(converted, where, row, target, to)
+    seal = _seal(arguments, target, encrypts=encrypts)
+    _write(converted, where, row, target, to, seal)
     return EXIT_OK
 
 
@@ -65,7 +69,19 @@ def _are_same(source: str, target: str) -> bool:
         return False  # one is missing: the reader of the source will say if it is that
 
 
-def _target_form(asked: str | None, source: str, target: str | None) -> tuple[Form, str]:
+def _kept_form(source: str, target: str | None) -> str | None:
+    """The form of what is read, where an image is only encrypted or decrypted."""
+    from tapkit.image import forms
+
+    if target not in (None, STDOUT) and forms.by_extension(str(target)) is not None:
+        return None  # the target says it
+    row = forms.by_extension(source)
+    return None if row is None else row.name
+
+
+def _target_form(
+    asked: str | None, source: str, target: str | None, *, encrypts: bool
+) -> tuple[Form, str]:
     """The form to write and where to."""
     from tapkit.image import forms
 
@@ -78,23 +94,37 @@ def _target_form(asked: str | None, source: str, target: str | None) -> tuple[Fo
             raise UsageError("which form shall it be?", target, f"say it with --typeout: {names}")
         row = found
     if target is None:
-        target = STDOUT if source == STDIN else os.path.splitext(source)[0] + row.extensions[0]
+        plain = row.extensions[0]
+        extension = forms.encrypted_extension(plain) if encrypts else plain
+        target = STDOUT if source == STDIN else os.path.splitext(source)[0] + extension
         if _are_same(source, target):
             raise UsageError("the output is the input", target, "name another with --out")
     return row, target
 
 
-def _read(source: str) -> tuple[Any, str]:
-    """The bytes to convert. A file must be one that twistd would load.
+def _read(source: str, arguments: dict[str, Any]) -> tuple[Any, str]:
+    """The bytes to convert, decrypted. A file must be one that twistd would load.
 
     The image that is written belongs to whoever runs this, and so is trusted; it must not
     become so by a conversion.
     """
-    from tapkit.image import files
+    from tapkit.image import files, seal
 
-    if source == STDIN:
-        return sys.stdin.buffer.read(), "standard input"
-    return files.read_guarded(source), source
+    where = "standard input" if source == STDIN else source
+    data = sys.stdin.buffer.read() if source == STDIN else files.read_guarded(source)
+    keys = sealing.keys(arguments, required=arguments["--decrypt"])
+    return seal.decrypted(data, where, keys).data, where
+
+
+def _seal(arguments: dict[str, Any], target: str, *, encrypts: bool) -> Seal:
+    """How what is written is encrypted. It is not signed, whatever was read: who vouched for
+    that has not seen this."""
+    from tapkit.image import forms
+    from tapkit.image.seal import OPEN, Seal
+
+    if not encrypts and not forms.says_encrypted(target):
+        return OPEN
+    return Seal(sealing.lock(arguments, target))
 
 
 def _previous(target: str, to: Form) -> bytes | None:
@@ -121,14 +151,15 @@ def _converted(
     return to.encode(nodes, info, previous)
 
 
-def _write(data: bytes, where: str, row: Form, target: str, to: Form) -> None:
-    from tapkit.image import files
+def _write(data: bytes, where: str, row: Form, target: str, to: Form, how: Seal) -> None:
+    from tapkit.image import seal
 
     if target == STDOUT:
-        _print(data)
+        _print(seal.sealed(data, how, "")[0])
         return
-    print(f"Converting {where} ({row.name}) to {target} ({to.name})...", flush=True)
-    files.write_atomic(target, data)
+    name = f"{to.name}, encrypted" if how.lock else to.name
+    print(f"Converting {where} ({row.name}) to {target} ({name})...", flush=True)
+    seal.write(data, target, how)
     print("Saved.")
 
 

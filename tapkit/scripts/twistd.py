@@ -6,8 +6,8 @@ import functools
 import os
 
 from tapkit import usage
-from tapkit.errors import EXIT_OK, UsageError
-from tapkit.scripts import builders
+from tapkit.errors import EXIT_OK, TapkitError, UsageError
+from tapkit.scripts import builders, ending, saving, sealing
 from tapkit.scripts.console import command, complain
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tapkit.application import Application
+    from tapkit.run.instruments import Instruments
     from tapkit.run.launch import Settings
+    from tapkit.run.origin import Origin
+    from tapkit.run.privileges import Identity
     from tapkit.run.snapshot import SavePolicy
 
     Source = Callable[[], tuple[Application, SavePolicy]]
@@ -26,28 +29,61 @@ _DEFAULT_IMAGE = "twistd.tap"
 _IMAGE_OPTIONS = {"--file": None, "--xml": "xml", "--source": "source"}
 
 
-def main(argv: list[str], doc: str) -> int:
-    """Run twistd; `doc` is its usage text, which docopt reads."""
+def main(argv: list[str], doc: str, default: Callable[[str], str] | None = None) -> int:
+    """Run twistd; `doc` is its usage text, which docopt reads.
+
+    Parameters:
+        default: makes the image that is run where none is named, given --rundir; returns its
+            path. None: twistd.tap.
+    """
     more = functools.partial(builders.listing, PROGRAM)
-    return command(PROGRAM, argv, doc, _run, more_help=more)
+
+    def run(arguments: dict[str, Any]) -> int:
+        return _run(arguments | {"default": default})
+
+    return command(PROGRAM, argv, doc, run, more_help=more, repeated=sealing.REPEATED)
 
 
 def _run(arguments: dict[str, Any]) -> int:
     if arguments["--help-reactors"]:
         print(_reactors(), end="")
         return EXIT_OK
+    from tapkit.run import origin
+
+    begun = origin.of_this_process()
     try:
-        source = _source(arguments)
+        return _begin(arguments, begun)
+    except TapkitError as error:
+        begun.failed(str(error))  # a reload that went wrong before there was anything to run
+        raise
+
+
+def _begin(arguments: dict[str, Any], begun: Origin) -> int:
+    try:
+        source = _restricted(_with_settings(_source(arguments), arguments["--set"]), arguments)
     except usage.HelpRequested as asked:
         print(asked.text, end="")
         return EXIT_OK
-    return _launch(_settings(arguments), source)
+    settings = _settings(arguments)._replace(origin=begun)
+    if arguments["--check"]:
+        return _check(settings, source)
+    return _launch(settings, source)
+
+
+def _check(settings: Settings, source: Source) -> int:
+    from tapkit.run import checking
+
+    print(checking.check(settings, source))
+    return EXIT_OK
 
 
 def _launch(settings: Settings, source: Source) -> int:
     from tapkit.run.launch import launch
 
-    verdict = launch(settings, source, lambda line: complain(PROGRAM, f"warning: {line}"))
+    try:
+        verdict = launch(settings, source, lambda line: complain(PROGRAM, f"warning: {line}"))
+    finally:
+        ending.end_within(settings.stop.stop_timeout)
     if verdict.message:
         complain(PROGRAM, verdict.message)
     return verdict.status
@@ -69,7 +105,8 @@ def _settings(arguments: dict[str, Any]) -> Settings:
     from tapkit.run import reactors
     from tapkit.run.launch import Settings
 
-    daemon = not arguments["--nodaemon"]
+    alone = [option for option in ("--nodaemon", "--debug", "--spew") if arguments[option]]
+    daemon = not alone
     logfile = arguments["--logfile"] or ("twistd.log" if daemon else "-")
     if logfile == "-" and daemon:
         raise UsageError("a daemon has no standard output", "--logfile", "add --nodaemon")
@@ -83,9 +120,69 @@ def _settings(arguments: dict[str, Any]) -> Settings:
         logfile=None if logfile == "-" else logfile,
         syslog_prefix=prefix if arguments["--syslog"] else None,
         level=logging.WARNING if arguments["--quiet"] else logging.INFO,
-        reactor=reactors.check(arguments["--reactor"]),
+        reactor=reactors.check(arguments["--reactor"] or _debuggable(arguments)),
+        workers=_workers(arguments["--workers"]),
         start_timeout=_seconds(arguments["--start-timeout"]),
+        umask=_mode_bits(arguments["--umask"]),
+        chroot=arguments["--chroot"] and os.path.abspath(arguments["--chroot"]),
+        identity=_identity(arguments),
+        title=not arguments["--originalname"],
+        instruments=_instruments(arguments),
+        stop=ending.stop_rules(arguments),
+        log_style=ending.log_style(arguments),
     )
+
+
+def _workers(text: str) -> int:
+    if text == "1":
+        return 1
+    from tapkit.run.workers import count_of
+
+    return count_of(text)
+
+
+def _debuggable(arguments: dict[str, Any]) -> str | None:
+    return "asyncio" if arguments["--debug"] else None  # uvloop's frames are C
+
+
+def _identity(arguments: dict[str, Any]) -> Identity:
+    from tapkit.run import privileges
+
+    user, group = arguments["--uid"], arguments["--gid"]
+    return privileges.Identity(
+        user and privileges.user_id(user),
+        group and privileges.group_id(group),
+        arguments["--euid"],
+    )
+
+
+def _instruments(arguments: dict[str, Any]) -> Instruments:
+    from tapkit.run import profiling
+    from tapkit.run.instruments import Instruments
+
+    profile = None
+    if arguments["--profile"]:
+        if arguments["--spew"] or arguments["--debug"]:
+            raise UsageError(
+                "--profile does not go together with --debug and --spew", None, "one at a time"
+            )
+        name = profiling.check(arguments["--profiler"])
+        profile = profiling.Profile(arguments["--profile"], name, arguments["--savestats"])
+    elif arguments["--savestats"]:
+        raise UsageError("it saves what --profile measures", "--savestats", "add --profile FILE")
+    return Instruments(arguments["--debug"], arguments["--spew"], profile)
+
+
+def _mode_bits(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        bits = int(text, 8)
+    except ValueError:
+        bits = -1
+    if not 0 <= bits <= 0o777:
+        raise UsageError(f"{text!r} is not octal, 0 to 777", "--umask", "such as 027")
+    return bits
 
 
 def _seconds(text: str) -> float | None:
@@ -106,17 +203,52 @@ def _source(arguments: dict[str, Any]) -> Source:
         given = " and ".join([*ways, *([repr(word)] if word else [])])
         raise UsageError(f"one thing to run, please, not {given}", None, "give one of them")
     if arguments["--python"]:
+        saving.refuse_for("a script", arguments)
+        sealing.refuse_for("a script", arguments)
         return _from_script(_from_here(arguments["--python"], arguments))
     for option, form in _IMAGE_OPTIONS.items():
         if arguments[option]:
             return _from_image(arguments[option], form, arguments)
     if word is None:
-        return _from_image(_DEFAULT_IMAGE, None, arguments)
+        default = arguments["default"]
+        path = default(arguments["--rundir"]) if default else _DEFAULT_IMAGE
+        return _from_image(path, None, arguments)
     if not _names_image(word):
+        saving.refuse_for("a TAP builder", arguments)
+        sealing.refuse_for("a TAP builder", arguments)
         return _from_builder(word, arguments["ARGS"])
     if arguments["ARGS"]:
         raise UsageError(f"unexpected argument {arguments['ARGS'][0]!r} after the image {word}")
     return _from_image(word, None, arguments)
+
+
+def _with_settings(source: Source, texts: list[str]) -> Source:
+    """What is run, with what `--set` says laid over it."""
+    if not texts:
+        return source
+    from tapkit.run import overlay
+
+    settings = [overlay.parse(text) for text in texts]
+
+    def load() -> tuple[Application, SavePolicy]:
+        application, saving = source()
+        overlay.lay(application, settings)
+        return application, saving
+
+    return load
+
+
+def _restricted(source: Source, arguments: dict[str, Any]) -> Source:
+    """What is run, loaded within the limits of `--restricted`."""
+    if not arguments["--restricted"] and not arguments["--allow"]:
+        return source
+    from tapkit.scripts.restricting import restricted
+
+    word = arguments["IMAGE"] or arguments["COMMAND"]
+    is_image = not arguments["--python"] and (word is None or _names_image(word))
+    return restricted(
+        source, arguments, is_image, lambda line: complain(PROGRAM, f"warning: {line}")
+    )
 
 
 def _names_image(word: str) -> bool:
@@ -134,13 +266,13 @@ def _from_here(path: str, arguments: dict[str, Any]) -> str:
 
 def _from_image(path: str, form: str | None, arguments: dict[str, Any]) -> Source:
     path = _from_here(path, arguments)
+    make_policy, load_image = saving.policy(arguments), sealing.loader(arguments)
 
     def load() -> tuple[Application, SavePolicy]:
-        from tapkit import application
-        from tapkit.run.snapshot import SavePolicy
-
-        saving = SavePolicy(None, "--no_save") if arguments["--no_save"] else SavePolicy(".")
-        return application.load(path, form), saving
+        if not arguments["--resume"]:
+            return load_image(path, form), make_policy(())
+        newest, notes = saving.resumed(PROGRAM, path)
+        return load_image(newest, form if newest == path else None), make_policy(notes)
 
     return load
 

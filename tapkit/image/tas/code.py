@@ -183,4 +183,5 @@ def read(text: str, others: Sequence[Node], one_type: Callable[[Object], Object]
 
     if others or any(map(is_code_type, walk(image.root))):
         image.root = copy(image.root, instead)
+        image.shared = None
     return image

@@ -22,7 +22,7 @@ from typing import Any
 from tapkit.image.nodes import NEWOBJ, STATE, Dict, Global, Node, Object
 from tapkit.image.tas.patterns import ANY, KINDS, NAME, Converter, Shape
 from tapkit.image.tas.syntax import SOURCE, Syntax
-from tapkit.image.tas.tokens import Tokens, UnknownError
+from tapkit.image.tas.tokens import FLOAT, SHORT_INT, Tokens, UnknownError
 from tapkit.image.tas.words import LINKS
 
 _HEAD = re.compile(
@@ -36,6 +36,23 @@ _WIDEST = 90  # attributes
 _SHAPES = 8  # of a class
 _MOST = 500  # of a file: a pattern takes its time to be made
 _ROW = ",\n    "
+
+_ATOM = rf'"[^"\\\n]*"|{FLOAT}|{SHORT_INT}|True|False|None'
+_ATOMS = re.compile(_ATOM)
+_FLAT = re.compile(
+    rf"\[(?:{_ATOM})(?:, (?:{_ATOM}))*\]"
+    rf"|\{{(?:{_ATOM}): (?:{_ATOM})(?:, (?:{_ATOM}): (?:{_ATOM}))*\}}"
+)
+"""A dict or list of plain atoms on a line, as our writer has it."""
+_CONSTANTS = {"True": True, "False": False, "None": None}
+
+
+def _atom(text: str) -> Node:
+    if text[0] == '"':
+        return text[1:-1]
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 class Fast:
@@ -52,14 +69,14 @@ class Fast:
             "int": int,
             "float": float,
             "word": get,
-            "list": lambda text: list(map(get, text.replace(",", " ").split())) if text else [],
+            "list": self._words,
             ANY: self._any,
         }
         self.forget()
 
     def forget(self) -> None:
         """Start anew: a name that had to keep its meaning lost it."""
-        self._shape: Any = None  # the last that matched: likely the next one too
+        self._shape: Shape | None = None  # the last that matched
         self._shapes: dict[str | None, list[Shape]] = {}  # by local name of the class
         self._met: Counter[tuple[Any, ...]] = Counter()
         self._fixed = self._syntax.fixed
@@ -67,21 +84,27 @@ class Fast:
         self._fixed.update(kwlist)
         self._syntax.rebound = False
 
-    def read(self, blocks: Sequence[str], at: int) -> int:
+    def read(self, blocks: Sequence[str], at: int) -> int:  # noqa: C901  # the hot loop
         """Read statements from a block on; the first that must be read with care."""
         variables, fixed = self._variables, self._fixed
         shape = self._shape
         try:
             while at < len(blocks):
-                match = shape.match(blocks[at]) if shape is not None else None
-                if match is None:
+                before, match = shape, None
+                if before is not None:
+                    shape = before.follower or before
+                    match = shape.match(blocks[at])
+                if match is None or shape is None:
                     found = self._find(blocks[at])
                     if found is None:
+                        shape = before
                         if not self._other(blocks[at]):
                             return at
                         at += 1
                         continue
                     shape, match = found
+                    if before is not None:
+                        before.follower = shape
                 name, *values = match.groups()
                 for place, convert in shape.converters:
                     values[place] = convert(values[place])
@@ -121,8 +144,16 @@ class Fast:
                 return shape, match
         return None
 
-    def _any(self, text: str) -> Node:
-        return self._tokens.read(text)
+    def _any(self, text: Any) -> Node:
+        if _FLAT.fullmatch(text) is None:
+            return self._tokens.read(text)
+        atoms = [_atom(found) for found in _ATOMS.findall(text)]
+        return Dict(atoms) if text[0] == "{" else atoms
+
+    def _words(self, text: Any) -> list[Node]:
+        """A list of variables; None stands for none."""
+        get = self._variables.__getitem__
+        return list(map(get, text.replace(",", " ").split())) if text else []
 
     def learn(self, block: str, statement: ast.stmt) -> None:
         """Remember the shape of an instance that `syntax` has read."""
@@ -161,7 +192,7 @@ class Fast:
         if head is None or head[1] in self._fixed:
             return False
         text = block[head.end() :]
-        made = self._row(text)
+        made: Node = self._row(text)
         if made is None:
             made = self._tokens.read(text)
             instance = _HEAD.match(block)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapkit.image.nodes import Dict, Node, Object
 from tapkit.image.tas import spellings
-from tapkit.image.tas.atoms import write_int
+from tapkit.image.tas.atoms import CONSTANTS, write_int
 from tapkit.image.tas.attributes import attributes_only
 from tapkit.image.tas.layout import SHORT, WIDTH, Expr, Group, fits, flat_of, lay, quoted
 from tapkit.image.tas.shapes import Shape, Template
@@ -24,6 +24,7 @@ _LONG = 90  # a string of so many characters is not wrapped if they are ASCII; s
 _PLAIN = 1e16  # floats below are written without an exponent, or with a negative one
 _HUGE = 600  # a statement so long may have an int in it that is better hexadecimal
 _INDENT = "    "
+_FEW = 20  # atoms that may fit on a line
 
 
 class Instances:
@@ -119,6 +120,10 @@ class Instances:
 
     def _part(self, name: str, value: Node) -> str:
         """What an attribute is, laid out as a line or several of an exploded statement."""
+        if type(value) is Dict or type(value) is list:
+            flat = _flat(value)
+            if flat is not None and len(_INDENT) + len(name) + len(flat) + 2 <= WIDTH:
+                return flat
         expr = self.writer.say(value)
         if type(expr) is str:
             return expr
@@ -203,6 +208,33 @@ class Instances:
                 of = writer.names[id(holder)]
                 lines.append(f"{writer.helper('set_state')}({of}, {variable})")
         return ["\n".join([LINKS, *lines])] if lines else []
+
+
+def _flat(node: list[Node]) -> str | None:
+    """A dict or list that holds nothing but short plain atoms, on a line; None for any other."""
+    if len(node) > _FEW:
+        return None
+    texts: list[str] = []
+    for value in node:
+        kind = type(value)
+        if kind is str:
+            if len(value) > SHORT or '"' in value or "\\" in value or not value.isprintable():
+                return None
+            texts.append(f'"{value}"')
+        elif kind is int or kind is float:
+            if not -_PLAIN < value < _PLAIN:
+                return None
+            texts.append(repr(value))
+        elif kind is bool or value is None:
+            texts.append(CONSTANTS[value])
+        else:
+            return None
+    if type(node) is Dict:
+        entries = [f"{texts[at]}: {texts[at + 1]}" for at in range(0, len(texts) - 1, 2)]
+        text = f"{{{', '.join(entries)}}}"
+    else:
+        text = f"[{', '.join(texts)}]"
+    return text if text.isascii() else None
 
 
 def _filled(template: Template, name: str, values: list[Any], broken: bool) -> str:

@@ -35,7 +35,8 @@ _PATTERNS = {
     "list": rf"\[{_GAP}(?:({WORD}(?:,[ \n]+{WORD})*),?{_GAP})?\]",
     ANY: rf"({STRING}|b{STRING}|{FLOAT}|{INT}|{WORD}(?:\.{WORD})*(?:{_NESTED})?|{_NESTED})",
 }
-Converter = Callable[[str], Any]
+Converter = Callable[[Any], Any]
+"""Makes a node of the text of a group, which is None where a list is empty."""
 
 
 class Kinds:
@@ -65,13 +66,18 @@ class Shape:
         state: names, and a None behind each.
         match: matches such a statement, with values of the kinds met so far.
         match_any: with any values.
+        follower: the shape that came behind one of this last time: likely so again.
         converters: positions of the values that are more than text, and what makes nodes of them.
     """
 
-    __slots__ = ("_first", "_kinds", "_names", "cls", "converters", "match", "match_any", "state")
+    __slots__ = (
+        *("_first", "_kinds", "_names", "cls", "converters", "follower", "match", "match_any"),
+        "state",
+    )
 
     def __init__(self, cls: Global | None, local: str | None, names: list[str]):
         self.cls = cls
+        self.follower: Shape | None = None
         self.state = [part for name in names for part in (name, None)]
         self._names = names
         opening = rf"complete\({_GAP}({WORD})"

@@ -15,6 +15,10 @@ hold, and what a `__setstate__` may rely on while unpickling holds while the sou
   shell is needed: that attribute is a *link*, assigned when all is made. This is what most
   links back of an application are (`server.parent = application`) and it reads best.
 
+Most nodes are met once, and nothing needs to be remembered of them. That goes wrong where
+something must be made inside itself, which is rare: then the walk begins again, and remembers all.
+What holds nothing but atoms, and is met once, is written where it stands, and is not in `order`.
+
 The result is `order`, a list of what to write: a node (make it, whole unless it is a shell that
 was begun), or an `Event`.
 """
@@ -44,6 +48,7 @@ from tapkit.image.nodes import (
     Node,
     Object,
     Set,
+    is_plain,
 )
 from tapkit.image.tas.attributes import attributes_only
 from tapkit.image.tas.shapes import Shape, Shapes
@@ -71,6 +76,10 @@ class Event(NamedTuple):
     what: str
     node: Node
     number: int = 0
+
+
+class _InsideItselfError(Exception):
+    """Something is made inside itself, so that nodes that are met once are walked over twice."""
 
 
 class Survey:
@@ -104,18 +113,38 @@ class Survey:
         self._assignable = assignable
         self._opaque = opaque
         self._begins: list[tuple[int, Node]] = []
-        self._seen: set[int] = set()
+        self._seen: set[int] = set()  # of `_met`
+        self._met: set[int] | None = naming.shared(image)
         self._open: dict[int, int] = {}  # being made: where its shell would go, or _NOT_YET
         self._entered: dict[int, int] = {}  # what is _NOT_YET: how much was seen when entered
         self._made: set[int] = set()  # of those that can be entered twice
         self._making: dict[int, int] = {}  # of those with an AGAIN: how often they are entered
         self._stepped: dict[int, int] = {}  # and how many of their steps are written
+        try:
+            self._survey(image)
+        except _InsideItselfError:
+            self._met = None
+            self._begin_again()
+            self._survey(image)
+        self._place_shells()
+        self._seen = set()  # of a large image it is large, and the text takes its place
+
+    def _survey(self, image: Image) -> None:
         for call in image.discarded:
             self._walk(call, "discarded")
             self._add(Event(DISCARD, call))
         self._walk(image.root, "root")
-        self._place_shells()
-        self._seen = set()  # of a large image it is large, and the text takes its place
+
+    def _begin_again(self) -> None:
+        """Forget all that a first walk found."""
+        for found in (self.order, self.looks, self.linked, self._begins):
+            found.clear()
+        for noted in (self.shared, self.shells, self._seen, self._made):
+            noted.clear()
+        self.links.clear()
+        self.hints.clear()
+        for known in (self._open, self._entered, self._making, self._stepped):
+            known.clear()
 
     def _place_shells(self) -> None:
         """Put the beginnings where they belong, which was known only later."""
@@ -139,7 +168,7 @@ class Survey:
     def _walk(self, root: Node, hint: str) -> None:  # noqa: C901  # the hot loop
         """Walk from a node, depth first, with a stack of its own."""
         seen, opened, shared, hints = self._seen, self._open, self.shared, self.hints
-        order, looks = self.order, self.looks
+        order, looks, met = self.order, self.looks, self._met
         stack: list[tuple[Iterator[Node], Node, Shape | None]] = []
         kids: Iterator[Node] = iter((root,))
         holder: Node = None
@@ -155,12 +184,16 @@ class Survey:
                 if kind is Global:
                     self.globals[key] = before = node
                     continue
-                if key not in seen:
-                    seen.add(key)
-                elif key not in opened:
-                    shared.add(key)
-                    continue
-                elif not self._meet(node, key, holder):
+                if met is None or key in met:
+                    if key not in seen:
+                        seen.add(key)
+                    elif key not in opened:
+                        shared.add(key)
+                        continue
+                    elif not self._meet(node, key, holder):
+                        continue
+                elif holder is not None and (kind is Dict or kind is list) and _is_leaf(node):
+                    before = None  # it is written where it stands
                     continue
                 if type(before) is str and type(holder) in _KEYED:
                     hints[key] = before
@@ -177,7 +210,10 @@ class Survey:
                     kids = self._enter(kind, node, key)
                 else:
                     state = node.steps[1]
-                    opened[key] = opened[id(state)] = len(order)
+                    if met is None or key in met:
+                        opened[key] = len(order)
+                    if met is None or id(state) in met:
+                        opened[id(state)] = len(order)
                     kids = iter(shape.walked(state))  # type: ignore[misc]  # it is not None
                 holder, holder_shape = node, shape
                 break
@@ -185,7 +221,8 @@ class Survey:
                 if holder_shape is None:
                     self._leave(holder)
                 else:
-                    del opened[id(holder)], opened[id(holder.steps[1])]
+                    opened.pop(id(holder), None)
+                    opened.pop(id(holder.steps[1]), None)
                     order.append(holder)
                     looks.append(holder_shape)
                 if not stack:
@@ -217,20 +254,25 @@ class Survey:
             known = False
         if not known:
             shape = self.shapes.of(call, state)
-        if shape is not None:
+        if shape is not None and (self._met is None or id(state) in self._met):
             self._seen.add(id(state))
         return shape
 
     def _is_done(self, node: Object, shape: Shape) -> bool:
         """Whether all that an instance refers to was met before, and is complete."""
-        seen, opened = self._seen, self._open
+        seen, opened, met = self._seen, self._open, self._met
         state = node.steps[1]
-        own = (id(node), id(state))
+        again: list[int] = []
         for at in shape.referring:
-            key = id(state[at])
-            if key not in seen or key in opened or key in own:
+            value = state[at]
+            key = id(value)
+            if met is None or key in met:
+                if key not in seen or key in opened or key == id(node) or key == id(state):
+                    return False
+                again.append(key)
+            elif not _is_leaf(value):
                 return False
-        self.shared.update([id(state[at]) for at in shape.referring])
+        self.shared.update(again)
         return True
 
     def _hint(self, node: Node, key: int, holder: Node) -> None:
@@ -252,6 +294,8 @@ class Survey:
                 self.shells.add(key)
                 self._begins.append((position, node))
             return False
+        if self._met is not None:
+            raise _InsideItselfError
         return True
 
     def _takes_link(self, holder: Object, node: Node) -> bool:
@@ -259,7 +303,9 @@ class Survey:
         if type(call) is not Global or not is_plain(holder) or holder.steps[1] is node:
             return False
         known = call.module.startswith("tapkit.") or (call.module, call.name) in self._assignable
-        return known and id(holder.steps[1]) in self._open and attributes_only(holder.steps[1])
+        state = holder.steps[1]
+        is_open = id(state) in self._open or not (self._met is None or id(state) in self._met)
+        return known and is_open and attributes_only(state)
 
     # -- entering and leaving
 
@@ -304,7 +350,7 @@ class Survey:
             if node.steps:
                 self._open.pop(id(node.steps[1]), None)
         elif kind in _BEGUN:
-            del self._open[key]
+            self._open.pop(key, None)
         elif node is None:
             return
         elif kind is tuple or kind is FrozenSet:
@@ -371,17 +417,9 @@ class Survey:
         return steps[start:stop]
 
 
-def is_plain(node: Object) -> bool:
-    """Whether an object is a class's instance with a dict as its state: most of any image."""
-    steps = node.steps
-    return (
-        len(steps) == 2
-        and steps[0] == STATE
-        and type(steps[1]) is Dict
-        and node.how == NEWOBJ
-        and node.args == ()
-        and type(node.call) is Global
-    )
+def _is_leaf(node: Node) -> bool:
+    """Whether a node is a dict or list of nothing but atoms."""
+    return (type(node) is Dict or type(node) is list) and ATOMS.issuperset(map(type, node))
 
 
 def is_whole(node: Object) -> bool:

@@ -17,6 +17,7 @@ from tapkit.image.tas.syntax import SOURCE, Doubtful, Module, Syntax
 
 WORD = "[A-Za-z_][A-Za-z0-9_]*"
 INT = "-?(?:0|[1-9][0-9]{0,599})"  # a longer decimal is left to Python, which may refuse it
+SHORT_INT = "-?(?:0|[1-9][0-9]{0,17})"
 FLOAT = rf"{INT}(?:\.[0-9]+(?:e-?[0-9]+)?|e-?[0-9]+)"
 STRING = r'"(?:[^"\\\n]|\\[^\n])*"'
 _TOKEN = re.compile(rf"b?{STRING}|{WORD}|{FLOAT}|{INT}|[\[\](){{}},:=.]")

@@ -14,8 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Set
 
-from tapkit.image.naming import VALUES
-from tapkit.image.nodes import REDUCE, Global, Image, Node, Object, children, walk
+from tapkit.image.nodes import REDUCE, VALUES, Global, Image, Node, Object, children, walk
 
 MAKERS = {
     ("cloudpickle.cloudpickle", "_make_function"): "function",

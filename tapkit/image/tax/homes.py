@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
-from tapkit.image.naming import VALUES, shared
+from tapkit.image.naming import shared
 from tapkit.image.nodes import (
     AGAIN,
     ATOMS,
     EFFECT,
     STATE,
+    VALUES,
     Dict,
     FrozenSet,
     Global,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
+from tapkit.image.nodes import Global
 from tapkit.image.tax import escapes
 from tapkit.image.tax.dotted import parsed
 from tapkit.image.tax.tags import RESERVED, is_name
@@ -21,27 +22,119 @@ GAPS = frozenset({"", *("\n" + "  " * depth for depth in range(64))})
 """The layout between tags, as the writer has it."""
 
 _MOST_PLANS = 20_000
+_ATTR = 'attr name="'
+_ANY_ATTR = 'attr name="_"'
+_LABELS = ((' id="', '"'), (' ref="', '"/'))
 
-# What a tag begins, the most common first
-STR, INT, FLOAT, BOOL, NONE, REF, CLASS, END, OTHER = range(9)
+# What a tag begins. Up to BOOL it has a value, up to REF it is complete, up to LIST a node begins
+STR: Final = 0
+INT: Final = 1
+FLOAT: Final = 2
+BOOL: Final = 3
+NONE: Final = 4
+REF: Final = 5
+CLASS: Final = 6
+DICT: Final = 7
+LIST: Final = 8
+END: Final = 9
+OTHER: Final = 10
 _ATOMS = {"int": INT, "float": FLOAT, "bool": BOOL}
+_HOLDERS = {"dict": DICT, "list": LIST}
 BOOLS = {"true": True, "false": False}
 
-Plan = tuple[int, str, str, str, Any]
-"""(what it begins, the element's name, the key it stands for, its end tag, more)"""
+
+class Plan:
+    """What a tag means.
+
+    Attributes:
+        kind: what it begins.
+        name: the element's.
+        key: what it stands for in an object or dict.
+        last: its end tag.
+        call: with CLASS the class, else None.
+        label: its id, or with REF that of another.
+        alone: whether it has no end tag.
+    """
+
+    __slots__ = ("alone", "call", "key", "kind", "label", "last", "name")
+
+    def __init__(
+        self,
+        kind: int,
+        name: str,
+        key: str,
+        last: str,
+        call: Global | None = None,
+        label: str | None = None,
+        alone: bool = False,
+    ):
+        self.kind = kind
+        self.name = name
+        self.key = key
+        self.last = last
+        self.call = call
+        self.label = label
+        self.alone = alone
 
 
 class DoubtError(Exception):
     """This is not just as the writer writes it."""
 
 
-class Plans(dict[str, Plan]):
-    """What tags mean, found out when they are first met."""
+class Plans:
+    """What tags mean, found out when they are first met.
 
-    def __missing__(self, tag: str) -> Plan:
-        plan = understood(tag)
-        if len(self) < _MOST_PLANS:
-            self[tag] = plan
+    Attributes:
+        whole: of tags with the layout behind them, but for tags whose element has a value.
+    """
+
+    def __init__(self) -> None:
+        self.whole: dict[str, Plan] = {}
+        self._of: dict[str, Plan] = {}
+
+    def plan(self, tag: str, behind: str) -> Plan:
+        """What a tag means, and that there is only layout behind it, if there is no value."""
+        plan = self._of.get(tag)
+        is_new = plan is None
+        if plan is None:
+            plan = self._variant(tag)
+            is_new = plan is None
+        if plan is None:
+            plan = understood(tag)
+            if len(self._of) < _MOST_PLANS:
+                self._of[tag] = plan
+        if plan.kind > BOOL and plan.kind != OTHER:
+            if not is_gap(behind):
+                raise DoubtError
+            if not is_new and len(self.whole) < _MOST_PLANS:
+                self.whole[f"{tag}>{behind}"] = plan
+        return plan
+
+    def _variant(self, tag: str) -> Plan | None:
+        """The plan of a tag that is like others but for a key, or a name it gives or refers to."""
+        if tag.startswith(_ATTR) and not tag.startswith(_ANY_ATTR):
+            end = tag.find('"', len(_ATTR))
+            key = tag[len(_ATTR) : end]
+            if end < 0 or not key or not key.isprintable() or "&" in key:
+                return None
+            like = self._like(f"{_ATTR}_{tag[end:]}")
+            return Plan(like.kind, like.name, key, like.last, like.call, like.label, like.alone)
+        for start, last in _LABELS:
+            at = tag.rfind(start)
+            if at > 0 and tag.endswith(last):
+                label = tag[at + len(start) : -len(last)]
+                if label == "_" or not is_name(label):
+                    return None
+                like = self._like(f"{tag[: at + len(start)]}_{last}")
+                if like.label is None:
+                    return None
+                return Plan(like.kind, like.name, like.key, like.last, like.call, label, like.alone)
+        return None
+
+    def _like(self, tag: str) -> Plan:
+        plan = self._of.get(tag) or self._variant(tag) or understood(tag)
+        if len(self._of) < _MOST_PLANS:
+            self._of[tag] = plan
         return plan
 
 
@@ -64,39 +157,35 @@ def understood(tag: str) -> Plan:
     if slash:
         if given or alone:
             raise DoubtError
-        return END, name, name, tag, None
+        return Plan(END, name, name, tag)
     key, rest = name, given
     if name == "attr":
         rest = {what: value for what, value in given.items() if what != "name"}
         key = given.get("name", "")
-    kind, more = OTHER, None
+    kind, call, label = OTHER, None, None
     if name != "entry" and key:
-        kind, more = _common(rest, alone)
-    return kind, name, key, f"/{name}", more
+        kind, call, label = _common(rest, alone)
+    return Plan(kind, name, key, f"/{name}", call, label, alone)
 
 
-def _common(given: dict[str, str], alone: bool) -> tuple[int, Any]:
-    """(what a start tag begins, more), if it is one of the most common."""
+def _common(given: dict[str, str], alone: bool) -> tuple[int, Global | None, str | None]:
+    """(what a start tag begins, the class, the id), if it is one of the most common."""
     if not given and not alone:
-        return STR, None
-    if len(given) == 2 and "class" in given and "id" in given and not alone:
-        return (
-            (CLASS, (parsed(given["class"]), given["id"]))
-            if is_name(given["id"])
-            else (OTHER, None)
-        )
-    if len(given) != 1:
-        return OTHER, None
-    [(how, what)] = given.items()
-    if how == "type":
-        if alone:
-            return (NONE if what == "none" else OTHER), None
-        return _ATOMS.get(what, OTHER), None
-    if how == "ref" and alone:
-        return REF, what
-    if how == "class" and not alone:
-        return CLASS, (parsed(what), None)
-    return OTHER, None
+        return STR, None, None
+    label = given.get("id")
+    if len(given) != (1 if label is None else 2) or (label is not None and not is_name(label)):
+        return OTHER, None, None
+    if "type" in given:
+        what = given["type"]
+        if what in _HOLDERS:
+            return _HOLDERS[what], None, label
+        if label is None and alone == (what == "none"):
+            return (NONE if alone else _ATOMS.get(what, OTHER)), None, None
+    elif "ref" in given and alone and label is None:
+        return REF, None, given["ref"]
+    elif "class" in given and not alone:
+        return CLASS, parsed(given["class"]), label
+    return OTHER, None, None
 
 
 def text_of(text: str) -> str:
@@ -108,6 +197,15 @@ def text_of(text: str) -> str:
     if not text.isprintable() and ("\r" in text or not escapes.legal(text)):
         raise DoubtError
     return text
+
+
+def value_of(kind: int, text: str) -> Any:
+    """The value of an element that is an atom."""
+    if kind == STR:
+        return text_of(text)
+    if kind == INT:
+        return int(text) if text.isdigit() and len(text) < 19 and text.isascii() else int_of(text)
+    return float_of(text) if kind == FLOAT else bool_of(text)
 
 
 def int_of(text: str) -> int:
@@ -137,7 +235,3 @@ def bool_of(text: str) -> bool:
 def is_gap(text: str) -> bool:
     """Whether a text between tags is layout."""
     return text in GAPS or not text.strip(_WHITE)
-
-
-MADE = {STR: text_of, INT: int_of, FLOAT: float_of, BOOL: bool_of}
-"""The values of elements that are text."""

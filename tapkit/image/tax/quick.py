@@ -3,10 +3,10 @@
 Theory
 ------
 The writer's own layout is regular, and most edits keep to it: `<` and `>` stand around tags only,
-and most tags are few and come often. So a tag is understood once and remembered as a `Plan`.
-Elements that are atoms, references, or objects with attributes are made here; all others are
+and most tags are few and come often, with the same layout behind them. So the text is cut into
+pieces at each `<`, and what a piece means is found out once and remembered as a `Plan`. Elements
+that are atoms, references, objects with attributes, dicts or lists are made here; all others are
 handed to the same builder that the careful reader has, so there is one meaning and not two.
-Objects of a class mostly look alike, so a pattern for all their attributes is tried first (`runs`).
 Comments are cut out before.
 
 It is chosen by looking: CDATA, a carriage return, a `>` in a text, any mistake and whatever else
@@ -25,18 +25,21 @@ from tapkit.image.tax.kinds import enter
 from tapkit.image.tax.plans import (
     BOOL,
     CLASS,
+    DICT,
     END,
-    GAPS,
-    MADE,
+    INT,
+    LIST,
     NONE,
     REF,
+    STR,
     DoubtError,
+    Plan,
     Plans,
     is_gap,
     split,
     text_of,
+    value_of,
 )
-from tapkit.image.tax.runs import Runs
 
 _QUOTED = rb"""(?:"%s"|'%s')"""
 _PROLOG = re.compile(
@@ -47,6 +50,7 @@ _COMMENT = re.compile(rb"<!--(?:(?!--).)*-->", re.DOTALL)
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"<>")
 _MAX_CODE = 1 << 24
 _MOST_KNOWN = 2000
+_CHUNK = 1 << 20  # characters that are cut into pieces at a time: the pieces take much memory
 
 
 def quick(data: bytes) -> Image | None:
@@ -93,7 +97,7 @@ def _unpack(builder: Builder, packed: Any, frame: Frame) -> None:
     fragment = Frame("code", None, {}, 0)
     fragment.holds, fragment.parts = PARTS, {"data": "once"}
     builder.stack += [frame, fragment]
-    if reader.elements(fragment, "", reader.text.find("<")) >= 0:
+    if not reader.elements(fragment, "", reader.text.find("<")):
         raise DoubtError
     del builder.stack[-2:]
 
@@ -105,13 +109,12 @@ class _Quick:
         self.text = text
         self.builder = builder
         self.plans = Plans()
-        self.stack: list[tuple[Any, ...]] = []
+        self.stack: list[tuple[Any, list[Any], str, str]] = []
         self.node: Any = None
         self.out: list[Any] = []
-        self.end = ""
-        self.began = 0
         self.holds = ""
-        self.runs = Runs(self.plans, builder.ids)
+        self.end = ""
+        self._at = 0
         self._known: dict[int, list[Any]] = {}
 
     def image(self) -> Image:
@@ -130,129 +133,156 @@ class _Quick:
             root = self.builder.stack[-1]
             at = text.index("<", close)
             self._text(root, text[close + 1 : at])
-            if self.elements(root, f"/{name}", at) >= 0:
+            if not self.elements(root, f"/{name}", at):
                 raise DoubtError
         return self.builder.image()
 
-    def elements(self, frame: Frame, end: str, at: int) -> int:  # noqa: C901 - the hot loop
-        """Read until this element, or the text, ends. Where the next `<` is, or -1."""
+    def _pieces(self) -> list[str]:
+        """The next pieces of the text, without the `<` that each begins with."""
+        start = self._at
+        if start < 0:
+            return []
+        end = self.text.find("<", start + _CHUNK)
+        self._at = end
+        return self.text[start + 1 : end if end >= 0 else None].split("<")
+
+    def elements(self, frame: Frame, end: str, at: int) -> bool:  # noqa: C901 - the hot loop
+        """Read from a `<` on until this element ends; whether that and the text's end are one."""
         self.node, self.out, self.holds, self.end = frame, frame.out, frame.holds, end
-        text, plans, gaps = self.text, self.plans, GAPS
-        find, starts = text.find, text.startswith
+        self._at = at
+        plans = self.plans
+        whole, ids = plans.whole, self.builder.ids
         out, holds = self.out, self.holds
-        while at >= 0:
-            close = find(">", at)
-            tag = text[at + 1 : close]
-            began, at = at, find("<", close)
-            kind, name, key, last, more = plans[tag]
-            if kind <= CLASS and (holds is NAMED or (holds is ITEMS and name == "item")):
+        pieces = self._pieces()
+        index = 0
+        while index < len(pieces):
+            piece = pieces[index]
+            index += 1
+            value = ""
+            plan = whole.get(piece)
+            if plan is None:
+                tag, _, value = piece.partition(">")
+                plan = plans.plan(tag, value)
+            kind = plan.kind
+            if kind == END:
+                if plan.last != self.end:
+                    raise DoubtError
+                if self._close():
+                    return index == len(pieces) and self._at < 0
+                out, holds = self.out, self.holds
+            elif kind <= LIST and (holds is NAMED or (holds is ITEMS and plan.name == "item")):
                 if holds is NAMED:
-                    out.append(key)
+                    out.append(plan.key)
                 if kind <= BOOL:
-                    out.append(MADE[kind](text[close + 1 : at]))
-                    if not starts(last, at + 1):
-                        raise DoubtError
-                    close = at + 1 + len(last)
-                    at = find("<", close)
-                    if text[close] != ">":
-                        raise DoubtError
+                    if kind == STR and value.isprintable() and "&" not in value:
+                        out.append(value)
+                    elif kind == INT and len(value) < 19 and value.isdigit() and value.isascii():
+                        out.append(int(value))
+                    else:
+                        out.append(value_of(kind, value))
+                    if index == len(pieces):
+                        pieces = self._pieces()
+                        index = 0
+                    self._expect(pieces[index], plan.last)
+                    index += 1
                 elif kind == NONE:
                     out.append(None)
                 elif kind == REF:
-                    self.builder.refer(more, out)
+                    label = plan.label or ""
+                    found = ids.get(label)
+                    if type(found) is Object:
+                        out.append(found)
+                    else:
+                        self.builder.refer(label, out)
                 else:
-                    at = self._open(more, last, began, close)
+                    self._open(plan)
                     out, holds = self.out, self.holds
-                    continue
-                gap = text[close + 1 : at if at >= 0 else None]
-                if gap not in gaps and not is_gap(gap):
-                    raise DoubtError
-            elif kind == END:
-                gap = text[close + 1 : at if at >= 0 else None]
-                if tag != self.end or (gap not in gaps and not is_gap(gap)):
-                    raise DoubtError
-                if self._close(began):
-                    return at
-                out, holds = self.out, self.holds
             else:
-                self._other(tag, name, last, text[close + 1 : at if at >= 0 else None], began)
+                self._other(piece, plan)
                 out, holds = self.out, self.holds
-        return at
+            if index == len(pieces):
+                pieces = self._pieces()
+                index = 0
+        return not self.stack and not end
 
-    def _open(self, more: Any, last: str, began: int, close: int) -> int:
-        """An object begins, and perhaps ends: where the next `<` is."""
-        call, label = more
-        made = Object(NEWOBJ, call)
+    def _expect(self, piece: str, last: str) -> None:
+        """See that an element ends."""
+        plan = self.plans.whole.get(piece)
+        if plan is None:
+            tag, _, behind = piece.partition(">")
+            plan = self.plans.plan(tag, behind)
+        if plan.kind != END or plan.last != last:
+            raise DoubtError
+
+    def _open(self, plan: Plan) -> None:
+        """An object, a dict or a list begins."""
+        made: Any
+        inner: list[Any]
+        if plan.kind == CLASS:
+            made, inner = Object(NEWOBJ, plan.call), Dict()
+        else:
+            made = inner = Dict() if plan.kind == DICT else []
         self.out.append(made)
+        label = plan.label
         if label is not None:
             if self.builder.is_claimed(label):
                 raise DoubtError
             self.builder.claim(label, made)
-        run = self.runs.of.get(id(call))
-        found = None if run is None else run.pattern.match(self.text, close + 1)
-        if run is not None and found is not None:
-            out = self.runs.content(run, found)
-            if out is not None:
-                if run.whole:
-                    made.steps = [STATE, out]
-                else:
-                    self._enter(made, last, began, out)
-                return found.end()
-        self._enter(made, last, began, Dict())
-        at = self.text.find("<", close)
-        if not is_gap(self.text[close + 1 : at]):
-            raise DoubtError
-        return at
+        if not plan.alone:
+            self.stack.append((self.node, self.out, self.holds, self.end))
+            self.node, self.out, self.end = made, inner, plan.last
+            self.holds = ITEMS if plan.kind == LIST else NAMED
 
-    def _enter(self, node: Any, last: str, began: int, out: list[Any]) -> None:
-        self.stack.append((self.node, self.out, self.holds, self.end, self.began))
-        self.node, self.out, self.holds, self.end, self.began = node, out, NAMED, last, began
-
-    def _close(self, at: int) -> bool:
+    def _close(self) -> bool:
         """An element ends: whether it was the outermost."""
         node = self.node
+        is_frame = type(node) is Frame
         if type(node) is Object:
             self._check_keys(id(node.call), self.out)
             if self.out:
                 node.steps = [STATE, self.out]
-            self.runs.learn(node.call, self.text, self.began, at)
+        elif not is_frame:
+            if self.holds is NAMED:
+                self._check_keys(0, self.out)
         else:
             if node.holds is NAMED:
                 self._check_keys(0, self.out)
             self.builder.end()
         if not self.stack:
             return True
-        self.node, self.out, self.holds, self.end, self.began = self.stack.pop()
-        if type(self.node) is Object and type(node) is Frame:
-            self.builder.stack.pop()  # what stood for this object there
-        elif type(self.node) is Frame:
+        self.node, self.out, self.holds, self.end = self.stack.pop()
+        if type(self.node) is Frame:
             self.holds = self.node.holds
+        elif is_frame:
+            self.builder.stack.pop()  # what stood for this node there
         return False
 
-    def _other(self, tag: str, name: str, last: str, text: str, at: int) -> None:
+    def _other(self, piece: str, plan: Plan) -> None:
         """An element that the builder makes."""
+        tag, _, text = piece.partition(">")
         builder, node = self.builder, self.node
-        _, _, given, alone = split(tag)
+        _, name, given, alone = split(tag)
         if "tapkit" in given:
             raise DoubtError
-        if type(node) is Object:
+        is_frame = type(node) is Frame
+        if not is_frame:
             proxy = Frame(name, None, {}, 0)
-            proxy.out, proxy.holds = self.out, NAMED
+            proxy.out, proxy.holds = self.out, self.holds
             proxy.info = _Unchecked()
             builder.stack.append(proxy)
         builder.start(name, given, 0)
         if alone:
             builder.end()
-            if type(node) is Object:
-                builder.stack.pop()
-            else:
+            if is_frame:
                 self.holds = node.holds
+            else:
+                builder.stack.pop()
             if not is_gap(text):
                 raise DoubtError
             return
         frame = builder.stack[-1]
-        self._enter(frame, last, at, frame.out)
-        self.holds = frame.holds
+        self.stack.append((self.node, self.out, self.holds, self.end))
+        self.node, self.out, self.holds, self.end = frame, frame.out, frame.holds, plan.last
         self._text(frame, text)
 
     def _text(self, frame: Frame, text: str) -> None:
@@ -270,7 +300,7 @@ class _Quick:
         names = [key for key in keys if type(key) is str]
         if len(set(names)) != len(names):
             raise DoubtError
-        if kind and len(names) == len(keys) and len(self._known) < _MOST_KNOWN:
+        if len(names) == len(keys) and len(self._known) < _MOST_KNOWN:
             self._known[kind] = keys
 
 

@@ -9,8 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tapkit.image.naming import VALUES
-from tapkit.image.nodes import ENTRIES, ITEMS, NEWOBJ, REDUCE, STATE, Dict, Global, Node, Object
+from tapkit.image.nodes import (
+    ENTRIES,
+    ITEMS,
+    NEWOBJ,
+    REDUCE,
+    STATE,
+    VALUES,
+    Dict,
+    Global,
+    Node,
+    Object,
+)
 from tapkit.image.tax import escapes, shapes
 from tapkit.image.tax.dotted import dotted
 from tapkit.image.tax.moments import datetime_text, time_text

@@ -33,6 +33,8 @@ def head_of(key: str) -> str | None:
     """What the start tag of a key's element begins with; None if it needs an entry."""
     if is_name(key):
         return key
+    if key.isprintable() and not escapes.is_odd_attribute(key):
+        return f'{_ATTR}{key}"'
     return f'{_ATTR}{escapes.attribute(key)}"' if escapes.legal(key) else None
 
 

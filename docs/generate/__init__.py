@@ -1,0 +1,1 @@
+"""Man pages and shell completions, made from the usage texts: `python -m docs.generate`."""

@@ -1,0 +1,108 @@
+"""The new process of a hot restart, seen from the old one: started, spoken to, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tapkit.errors import DaemonError
+from tapkit.run import succession
+from tapkit.run.channel import LoopChannel
+
+END_LIMIT = 2.0  # seconds for a new process that failed to end, before it is killed
+
+
+class CommandLine(NamedTuple):
+    """What started this process, and starts its successor."""
+
+    words: list[str]
+    folder: str
+    environment: Mapping[str, str]
+
+    @classmethod
+    def of_this_process(cls) -> CommandLine:
+        """To be asked before anything changes the directory or the environment."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name != succession.VARIABLE and not name.startswith(("LISTEN_", "WATCHDOG_PID"))
+        }
+        return cls([sys.executable, *sys.orig_argv[1:]], os.getcwd(), kept)
+
+
+class Heir:
+    """The new process, seen from the old one."""
+
+    def __init__(self, line: CommandLine, own_session: bool):
+        self.ends = False  # it does already, by itself
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.channel = LoopChannel(ours)
+            try:
+                self.process = subprocess.Popen(
+                    line.words,
+                    cwd=line.folder,
+                    env={**line.environment, succession.VARIABLE: str(theirs.fileno())},
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=own_session,
+                )
+            except OSError as error:
+                ours.close()
+                raise DaemonError(
+                    f"can't start the new process ({error.strerror})", error.filename
+                ) from error
+
+    def greet(self, fds: list[int], **hello: Any) -> None:
+        self.channel.greet(fds, hello)
+
+    async def expect(self, word: str) -> None:
+        """Wait until it says `word`.
+
+        Raises:
+            DaemonError: it says something else, or dies.
+        """
+        self.ends = True
+        try:
+            told = await self.channel.hear()
+        except asyncio.CancelledError:
+            self.ends = False  # it only takes too long
+            raise
+        except (EOFError, OSError):
+            raise DaemonError(
+                f"the new process ended before it was ready ({await self.end()})",
+                None,
+                "see the log",
+            ) from None
+        if word not in told:
+            raise DaemonError(f"the new process did not start: {told.get('failed')}")
+        self.ends = False
+
+    async def end(self) -> str:
+        """See it end, by itself or by force; says how."""
+        for force in (None, self.process.terminate, self.process.kill):
+            if force is not None:
+                force()
+            elif not self.ends:
+                continue
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._ended(), END_LIMIT)
+                break
+        status = self.process.returncode
+        return f"exit status {status}" if status is None or status >= 0 else f"signal {-status}"
+
+    def kill(self) -> None:
+        """End it at once, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    async def _ended(self) -> None:
+        while self.process.poll() is None:
+            await asyncio.sleep(0.01)

@@ -1,0 +1,47 @@
+"""What a developer straps to a run: the debugger, a trace of calls, a profiler."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tapkit.run import profiling, spew
+from tapkit.run.profiling import Profile
+
+
+class Instruments(NamedTuple):
+    """Which of them are wanted."""
+
+    debug: bool = False
+    spew: bool = False
+    profile: Profile | None = None
+
+    def run(self, body: Callable[[], None]) -> None:
+        """Run `body` under all of them.
+
+        Raises:
+            DaemonError: the profile's file can't be written.
+            What `body` raises.
+        """
+        if self.profile is not None:
+            body = profiling.under(self.profile, body)
+        if self.spew:
+            spew.start(sys.stderr)
+        try:
+            self._debugged(body)
+        finally:
+            if self.spew:
+                spew.stop()
+
+    def _debugged(self, body: Callable[[], None]) -> None:
+        if not self.debug:
+            return body()
+        from tapkit.run import debugging  # pdb is slow to import
+
+        debugging.listen()
+        try:
+            body()
+        except Exception as error:
+            debugging.post_mortem(error)
+            raise
