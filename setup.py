@@ -1,7 +1,7 @@
 """Only what pyproject.toml has no word for: bin/ holds the docopt scripts themselves.
 
 TAPKIT_MYPYC=1 compiles the modules that the text forms spend their time in. It needs mypy and a
-C compiler, and nothing else changes: see docs/design.md, section 14.
+C compiler, and nothing else changes: see docs/design.md, section 7.
 """
 
 import os
@@ -10,8 +10,9 @@ from setuptools import setup
 
 IMAGE = """
     nodes machine literals actions popped opcodes decompile encoded assemble naming
-    tax/builder tax/line tax/plans tax/quick tax/rows tax/tags tax/writer
-    tas/fast tas/instances tas/patterns tas/shapes tas/survey tas/tokens tas/variables tas/writer
+    tax/builder tax/line tax/plans tax/quick tax/rows tax/simple tax/tags tax/writer
+    tas/events tas/fast tas/instances tas/patterns tas/shapes tas/survey tas/tokens
+    tas/variables tas/writer
 """
 
 

@@ -7,10 +7,13 @@ import hook costs time that no user pays.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,16 +62,36 @@ def prepare() -> Environments:
     if not all(_has(twisted, module) for module in ("twisted", "jsonpickle", "yaml")):
         _pip(twisted, "Twisted", "jsonpickle", "PyYAML")
     tapkit = _environment(f".venv-tapkit-{minor}")
-    with tempfile.TemporaryDirectory() as copy:
-        # Built from a copy: building in the checkout leaves build/ and egg-info there.
-        for part in _PARTS:
-            _copy(CHECKOUT / part, Path(copy) / part)
+    with _copied() as copy:
         if not _has(tapkit, "uvloop"):
             _pip(tapkit, f"{copy}[fast]")
         if not _has(tapkit, "cryptography"):
             _pip(tapkit, "cryptography")
         _pip(tapkit, "--no-deps", "--force-reinstall", copy)
     return Environments(tapkit, twisted)
+
+
+def prepare_compiled() -> Environment:
+    """The same with the text forms compiled (see setup.py); the first time downloads mypy."""
+    minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    compiled = _environment(f".venv-compiled-{minor}")
+    if not _has(compiled, "mypyc"):
+        _pip(compiled, "mypy", "setuptools>=68", "wheel")
+    with _copied() as copy:
+        if not _has(compiled, "cloudpickle"):
+            _pip(compiled, copy)
+        words = ("--no-build-isolation", "--no-deps", "--force-reinstall", copy)
+        _pip(compiled, *words, TAPKIT_MYPYC="1")
+    return compiled
+
+
+@contextlib.contextmanager
+def _copied() -> Iterator[str]:
+    """A copy of the checkout: building in it would leave build/ and egg-info there."""
+    with tempfile.TemporaryDirectory() as copy:
+        for part in _PARTS:
+            _copy(CHECKOUT / part, Path(copy) / part)
+        yield copy
 
 
 def _environment(name: str) -> Environment:
@@ -90,9 +113,9 @@ def _has(environment: Environment, module: str) -> bool:
     return subprocess.run([environment.python, "-c", code]).returncode == 0
 
 
-def _pip(environment: Environment, *arguments: str) -> None:
+def _pip(environment: Environment, *arguments: str, **variables: str) -> None:
     command = [str(environment.python), "-m", "pip", "install", "--quiet", *arguments]
-    subprocess.run(command, check=True, timeout=600)
+    subprocess.run(command, check=True, timeout=1200, env={**os.environ, **variables})
 
 
 def _output(environment: Environment, *arguments: str) -> str:

@@ -1,7 +1,7 @@
 """The three forms of one application graph: against C pickle, and beside libraries of their kind.
 
 CPU time, in turns with C pickle (protocol 5, as it comes) in one process; each peer in a
-process of its own, in turns with C pickle too.
+process of its own, in turns with C pickle too. At the end with the text forms compiled (setup.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import tempfile
 
 from benchmarks import processes
-from benchmarks.environment import HERE, Environment, Environments
+from benchmarks.environment import HERE, Environment, Environments, prepare_compiled
 from benchmarks.report import Samples, Table
 
 SAVE, LOAD = "pickle save", "pickle load"
@@ -38,7 +38,12 @@ def measure(environments: Environments, *, quick: bool) -> list[Table]:
     counts = (1_000, 10_000) if quick else (1_000, 10_000, 100_000)
     tables = []
     for count in counts:
-        tables += _forms(_sample(environments.tapkit, "tapkit", count, 5), count)
+        tables += _forms(_sample(environments.tapkit, "tapkit", count, 5), f"{count} objects")
+    if not quick:
+        compiled = prepare_compiled()
+        for count in counts[1:]:
+            title = f"{count} objects, compiled"
+            tables += _forms(_sample(compiled, "tapkit", count, 5), title)
     tables.append(_peers(environments, 1_000 if quick else 10_000, PEERS))
     if not quick:
         tables.append(_peers(environments, 100_000, PEERS))
@@ -57,15 +62,16 @@ def measure_large(environments: Environments, *, quick: bool) -> list[Table]:
     }
     told = f"a million objects may take {GROWTH:g} times what a hundred thousand do"
     table = Table("1,000,000 objects against 100,000", "times the CPU", growth, (), told)
-    return [*_forms(few, 100_000), *_forms(many, 1_000_000), table]
+    shown = zip((few, many), ("100000 objects", "1000000 objects"), strict=True)
+    return [*(each for taken, title in shown for each in _forms(taken, title)), table]
 
 
-def _forms(taken: Samples, count: int) -> list[Table]:
+def _forms(taken: Samples, title: str) -> list[Table]:
     loads = {name: each for name, each in taken.items() if " load" in name}
     saves = {name: each for name, each in taken.items() if name not in loads}
     return [
-        _table(f"{count} objects: save and convert", saves, SAVE),
-        _table(f"{count} objects: load", loads, LOAD),
+        _table(f"{title}: save and convert", saves, SAVE),
+        _table(f"{title}: load", loads, LOAD),
     ]
 
 

@@ -6,8 +6,8 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 from tests.place import PATIENCE, Place, wait_for
@@ -78,11 +78,19 @@ class Clients:
         faults: what went wrong, in words.
     """
 
-    def __init__(self, where: Any, count: int = 4, say: bytes = b"", half_close: bool = False):
+    def __init__(
+        self,
+        where: Any,
+        count: int = 4,
+        say: bytes = b"",
+        half_close: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ):
         self.answers = 0
         self.faults: list[str] = []
         self._where = where
         self._say = say
+        self._tls = tls
         self._half_close = half_close
         self._end = threading.Event()
         self._lock = threading.Lock()
@@ -118,9 +126,13 @@ class Clients:
 
     def _talk(self) -> bytes:
         family = socket.AF_UNIX if isinstance(self._where, str) else socket.AF_INET
-        with socket.socket(family) as client:
+        with contextlib.ExitStack() as stack:
+            client = stack.enter_context(socket.socket(family))
             client.settimeout(PATIENCE)
             client.connect(self._where)
+            if self._tls is not None:
+                tls = self._tls.wrap_socket(client, server_hostname="127.0.0.1")
+                client = stack.enter_context(tls)
             if self._say:
                 client.sendall(self._say)
             if self._half_close:
@@ -162,12 +174,3 @@ def reload(place: Place, pidfile: str = "twistd.pid") -> int:
         return None
 
     return wait_for("another process to take over", after)
-
-
-@contextlib.contextmanager
-def hup_and_log(place: Place, text: str, log: str = "twistd.log") -> Iterator[int]:
-    """Send HUP and wait until the log says `text`; the number of the process asked."""
-    pid = place.pid()
-    os.kill(pid, signal.SIGHUP)
-    wait_for(f"{text!r} in the log", lambda: text in place.log(log))
-    yield pid

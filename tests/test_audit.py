@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import io
 import json
 import os
 from pathlib import Path
@@ -19,8 +21,11 @@ from tapkit.image.audit.survey import Survey, Use
 from tapkit.image.forms import FORMS
 from tapkit.image.nodes import NEWOBJ, REDUCE, STATE, Dict, Global, Image, Object
 from tapkit.image.pickled import assemble, decompile
+from tapkit.scripts import tapctl
 from tests.hostile_pickles import call, g, p, s
-from tests.place import Place
+from tests.place import ROOT, Place
+
+DOC = (ROOT / "bin" / "tapctl").read_text().split('"""')[1]
 
 
 class Plain:
@@ -45,9 +50,14 @@ def built(name: str, **state: Any) -> Object:
 
 
 def audited(place: Place, *arguments: str, status: int = 0) -> dict[str, Any]:
-    shown = place.run("tapctl", "audit", "--json", *arguments)
-    assert (shown.returncode, shown.stderr) == (status, ""), shown.stderr
-    found: dict[str, Any] = json.loads(shown.stdout)
+    """What the command prints, in this process: it imports nothing that could stay."""
+    *options, name = arguments
+    words = ["audit", "--json", *options, str(place.path / name)]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        left = tapctl.main(words, DOC)
+    assert (left, err.getvalue()) == (status, "")
+    found: dict[str, Any] = json.loads(out.getvalue())
     return found
 
 
@@ -146,7 +156,7 @@ def test_a_damaged_envelope_is_told_as_such(place: Place) -> None:
 def test_code_by_value(place: Place) -> None:
     """A lambda is a finding, with its name, file, line, the names it uses, and its path."""
     image.save(Plain(hook=lambda: os.getcwd()), str(place.path / "x.tap"))
-    found = audited(place, "x.tap", "--allow=tests", status=1)
+    found = audited(place, "--allow=tests", "x.tap", status=1)
     (code,) = [code for code in found["code"] if "lambda" in code["name"]]
     assert os.path.basename(code["file"]) == "test_audit.py"
     assert code["line"] > 1
@@ -161,6 +171,20 @@ def test_many_names_are_cut(place: Place) -> None:
     shown = place.run("tapctl", "audit", "x.tap").stdout
     assert "... and 70 more: see --all" in shown
     assert "shop.C59" in place.run("tapctl", "audit", "--all", "x.tap").stdout
+
+
+def test_an_encrypted_image(place: Place) -> None:
+    """It is opened with its passphrase, and audited as any other."""
+    pytest.importorskip("pyrage")
+    (place.path / "pass").write_text("correct horse battery staple\n")
+    (place.path / "pass").chmod(0o600)
+    made = place.mktap("-e", "--passphrase-file=pass", "-n", "fortune", "qotd")
+    assert made.returncode == 0, made.stderr
+    shown = place.run("tapctl", "audit", "--passphrase-file=pass", "fortune.etap")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "tapkit.internet.TCPServer" in shown.stdout
+    checked = place.run("tapctl", "check", "--passphrase-file=pass", "fortune.etap")
+    assert checked.returncode == 0, checked.stderr
 
 
 # -- what is found
@@ -256,6 +280,14 @@ def test_danger(name: str, why: str | None) -> None:
     """The table is exact about names and modules, and sees through attributes."""
     module, _, name = name.partition(":")
     assert judgement.danger(module, name) == why
+
+
+def test_what_carries_code_is_said() -> None:
+    """Compiled code and source text that an image carries are findings of their own."""
+    for name in ("tapkit.styles:compiled", "tapkit.carried:package", "cloudpickle:loads"):
+        module, _, function = name.partition(":")
+        assert judgement.verdict(module, function, ())[0] == judgement.CODE
+    assert judgement.CODE in judgement.FINDINGS
 
 
 def test_the_table_names_no_module_twice() -> None:

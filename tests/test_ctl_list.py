@@ -20,7 +20,6 @@ from tests.place import Place
 from tests.running_daemon import name_in, running_qotd
 from tests.terminal import in_terminal
 
-
 pytestmark = pytest.mark.xdist_group("tapctl list")  # they share a daemon
 
 

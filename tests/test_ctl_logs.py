@@ -15,7 +15,6 @@ from tests.place import PATIENCE, Place, wait_for
 from tests.running_daemon import running_qotd
 from tests.terminal import in_terminal
 
-
 pytestmark = pytest.mark.xdist_group("tapctl logs")  # they share a daemon
 
 

@@ -18,7 +18,6 @@ from tests.place import PATIENCE, Place, ask, wait_for
 from tests.running_daemon import name_in, running_qotd
 from tests.test_twistd import add_tap
 
-
 pytestmark = pytest.mark.xdist_group("tapctl status")  # they share a daemon
 
 

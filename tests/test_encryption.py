@@ -211,3 +211,15 @@ def test_killed_at_any_call_nothing_is_in_the_clear(tmp_path: Path) -> None:
     left = list(tmp_path.iterdir())
     assert len(left) > 1  # temporaries of the killed among them
     assert all(b"canary-in-the-clear" not in path.read_bytes() for path in left)
+
+
+@pytest.mark.slow
+def test_the_library_with_a_passphrase(tmp_path: Path) -> None:
+    """`image.save` and `image.load` take one; the wrong one loads nothing."""
+    path = str(tmp_path / "x.etax")
+    image.save([5], path, passphrase=CANARY)
+    assert image.load(path, passphrase=CANARY) == [5]
+    with pytest.raises(ImageError, match="the passphrase is wrong"):
+        image.load(path, passphrase="wrong")
+    with pytest.raises(ImageError, match="encrypted with a passphrase"):
+        image.load(path)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults import injecting, ledger, powerloss
 from tests.place import Place, has_ended, wait_for
-from tests.test_snapshot import LOOPS, resumed, running, snapshot
+from tests.test_snapshot import LOOPS, Talk, resumed, running, snapshot
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 
@@ -224,3 +224,22 @@ def test_a_journal_that_is_not_written(place: Place) -> None:
         assert "WARNING: commands are not journaled" in place.log()
         place.kill()
     assert place.file_names() == ["ledger.tap", "twistd.log"]
+
+
+@pytest.mark.slow
+def test_a_hot_restart_hands_the_journal_on(place: Place) -> None:
+    """The successor writes it on: kill -9 of that loses nothing that either acknowledged."""
+    ledger.write(place.path)
+    with resumed(place, "-f", "ledger.tap") as talk:
+        assert talk.ask("add 1") == "ok 1"
+        talk.close()
+        old = place.pid()
+        os.kill(old, signal.SIGHUP)
+        wait_for("a successor", lambda: "has taken over" in place.log() and place.pid() != old)
+    later = Talk(place.port())
+    assert later.ask("add 2") == "ok 2"
+    later.close()
+    place.kill(signal=signal.SIGKILL)
+    with resumed(place, "--resume", "-f", "ledger.tap") as talk:
+        assert talk.entries() == [1, 2]
+        place.kill()

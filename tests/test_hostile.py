@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,14 +24,26 @@ SECONDS = 10.0  # on a machine that does other things as well; most take millise
 MEMORY = 100 << 20  # bytes that Python allocated; the largest file is of 4 MB
 PATIENCE = 300
 
-# One process runs them all, so one worker of pytest must ask for all of them.
+# One process runs them all, so one worker of pytest had best ask for all of them.
 pytestmark = pytest.mark.xdist_group("hostile")
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came of each case, by its name."""
-    folder = tmp_path_factory.mktemp("hostile")
+def results(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Any]:
+    """What came of each case, by its name; had once, however many workers want it."""
+    root = tmp_path_factory.getbasetemp()
+    root = root if worker_id == "master" else root.parent
+    with open(root / "hostile.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = root / "hostile.jsonl"
+        if not kept.exists():
+            kept.write_text(output(tmp_path_factory.mktemp("hostile")))
+    lines = map(json.loads, kept.read_text().splitlines())
+    return {line["name"]: line for line in lines}
+
+
+def output(folder: Path) -> str:
+    """What the worker says."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.hostile.worker", str(folder)],
         cwd=ROOT,
@@ -38,8 +52,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    lines = map(json.loads, done.stdout.splitlines())
-    return {line["name"]: line for line in lines}
+    return done.stdout
 
 
 @functools.cache

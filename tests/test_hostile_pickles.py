@@ -19,6 +19,8 @@ from tapkit.image import header, tap
 from tests.hostile_pickles import CASES, Case
 from tests.place import ROOT, Place
 
+pytestmark = pytest.mark.xdist_group("hostile pickles")  # they share one process
+
 # A case a line on standard input; what became of each, a line on standard output.
 WATCHER = """
 import base64, contextlib, io, json, mmap, os, resource, sys, time, traceback

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from tapkit import image
 from tapkit.errors import ImageError
 from tapkit.image import live, placeholders
 from tapkit.image.lenient import placeholders_allowed
+from tests.place import Place
 
 CODE = """
 import collections
@@ -229,3 +231,42 @@ class Broken:
         if name == "gone":
             raise RuntimeError("out of order")
         return None
+
+
+def test_a_daemon_with_placeholders(place: Place) -> None:
+    """twistd refuses what is missing; with --placeholders it runs, says so, and saves it whole."""
+    place.add_module("stats/__init__.py", "class Counters:\n    pass\n")
+    tac = place.path / "app.py"
+    tac.write_text(
+        "import stats\n"
+        "from tapkit import application, service\n"
+        "made = application.new('app', service.Service())\n"
+        "made.services[0].counters = stats.Counters()\n"
+        "made.services[0].counters.seen = 42\n"
+        "application.save(made, 'app.tap')\n"
+    )
+    run_python(place, str(tac))
+    (place.path / "lib" / "stats").rename(place.path / "kept")
+    refused = place.twistd("-f", "app.tap")
+    assert refused.returncode == 1
+    assert "it needs 'stats', which can't be found here" in refused.stderr
+    assert not (place.path / "twistd.pid").exists()
+    started = place.twistd("--placeholders", "-f", "app.tap")
+    assert started.returncode == 0
+    place.kill()
+    (place.path / "kept").rename(place.path / "lib" / "stats")
+    shown = run_python(
+        place,
+        "-c",
+        "from tapkit import application\n"
+        "print(application.load('app-shutdown.tap').services[0].counters.seen)",
+    )
+    assert shown == "42\n"
+
+
+def run_python(place: Place, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=place.path, env=place.env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -15,6 +15,7 @@ from tests.place import PATIENCE, ROOT, Place, ask, has_ended, wait_for
 from tests.reloads import COUNTER, LINES, Clients, count_at, reload
 from tests.test_twistd import add_tap, started
 
+TAKEN = "has taken over\n"
 LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 
 
@@ -225,6 +226,7 @@ def test_many_reloads(place: Place, loop: str, tmp_path: Path) -> None:
     place.kill()
 
 
+@pytest.mark.slow
 def test_in_the_foreground(place: Place) -> None:
     """The process that was started stays, passes on signals, and ends as the daemon does."""
     add_tap(place, "counter", COUNTER)
@@ -236,7 +238,8 @@ def test_in_the_foreground(place: Place) -> None:
         assert count_at(port) == 2
         wait_for("the first to stand in", lambda: "stands in" in place.log("foreground.log"))
         process.send_signal(signal.SIGHUP)
-        wait_for("a third to take over", lambda: place.pid() != second)
+        wait_for("a third to take over", lambda: place.log("foreground.log").count(TAKEN) == 2)
+        assert place.pid() != second
         assert count_at(port) == 3
         wait_for("the second to leave", lambda: len(place.processes()) == 2)
         assert process.poll() is None

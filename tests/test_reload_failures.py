@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import signal
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from tapkit.application import Application
+from tapkit.errors import DaemonError
+from tapkit.run.handover import Handover
+from tapkit.run.heir import CommandLine
+from tapkit.run.pidfile import PidFile
+from tapkit.run.systemd import Notifier
 from tests.place import PATIENCE, Place, wait_for
 from tests.reloads import COUNTER, Clients, count_at, reload
 from tests.test_twistd import add_tap, started
@@ -196,7 +204,7 @@ def test_two_at_once_are_one(place: Place) -> None:
         os.kill(pid, signal.SIGHUP)
     wait_for("another to take over", lambda: "has taken over" in place.log())
     wait_for("the old one to end", lambda: not psutil.pid_exists(pid))
-    assert place.log().count("has taken over\n") == 1
+    assert place.log().count("has taken over\n") == 1, "one new process"
     settled(place, place.pid())
     place.kill()
 
@@ -220,3 +228,21 @@ def test_the_old_one_dies_meanwhile(place: Place) -> None:
     again = place.twistd("-f", "moody.tap")
     assert again.returncode == 0, again.stderr
     place.kill()
+
+
+def test_an_obstacle_is_told() -> None:
+    """Where there can be no successor (a chroot), the reload says so and touches nothing."""
+    pidfile, notifier = PidFile("nowhere.pid"), Notifier()
+    line = CommandLine.of_this_process()
+    handover = Handover(line, pidfile, notifier, None, False, "it runs in a chroot")
+    with pytest.raises(DaemonError, match="can't be reloaded: it runs in a chroot"):
+        asyncio.run(handover.pass_on(None))  # type: ignore[arg-type]  # it asks nothing of it
+
+
+@pytest.mark.parametrize("source", ["file", "IMAGE"])
+def test_an_unknown_source(source: str) -> None:
+    """What to reload from is one of two words."""
+    handover = Handover(CommandLine.of_this_process(), PidFile("x"), Notifier(), None, False)
+    daemon = SimpleNamespace(application=Application("x"), owns_state=True)
+    with pytest.raises(DaemonError, match="can't reload from"):
+        asyncio.run(handover.pass_on(daemon, source))  # type: ignore[arg-type]

@@ -249,6 +249,16 @@ def test_loads_by_is_for_its_context_alone(tmp_path: Path) -> None:
     assert isinstance(image.load(path), Till)
 
 
+def test_limits_are_measured_by_what_is_unpacked() -> None:
+    """A packed image gets what it needs; one that claims too much, 64 times its size."""
+    pytest.importorskip("zstandard")
+    packed = image.dumps(["x"] * 20_000, encoding="zstd")
+    assert restricted.weight(packed, "x") > 20_000 > len(packed)
+    huge = image.dumps(bytes(1 << 20), encoding="zstd")
+    assert restricted.weight(huge, "x") == 64 * len(huge)
+    assert restricted.weight(b"<root/>", "x") == 7
+
+
 def test_limits_let_every_pickler_s_stream_pass() -> None:
     """Ordinary streams of every protocol, with many ids, are within the limits."""
     graph = [[n] for n in range(1000)]
@@ -291,7 +301,14 @@ def shop(place: Place) -> Place:
     return place
 
 
-@pytest.mark.parametrize("extension", [".tap", ".tax", ".tas"])
+@pytest.mark.parametrize(
+    "extension",
+    [
+        ".tap",
+        pytest.param(".tax", marks=pytest.mark.slow),
+        pytest.param(".tas", marks=pytest.mark.slow),
+    ],
+)
 def test_a_restricted_daemon(shop: Place, extension: str) -> None:
     """It is refused without --allow; with it, it runs, saves its state, and goes on restricted."""
     name = f"shop{extension}"
@@ -313,7 +330,11 @@ def test_a_restricted_daemon(shop: Place, extension: str) -> None:
         (shop.path / "twistd.log").unlink()
 
 
-@pytest.mark.parametrize("name", ["call os:system", "a lambda", "deep key", "memo bomb"])
+@pytest.mark.parametrize(
+    "name",
+    ["call os:system", "memo bomb"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("a lambda", "deep key")],
+)
 def test_a_hostile_image_starts_nothing(place: Place, name: str) -> None:
     """twistd says why, exits 1, and leaves no pidfile, log or process."""
     (case,) = [case for case in CASES if case.name == name]

@@ -226,6 +226,7 @@ def test_a_socket_is_matched_by_address(place: Place, opened: Callable[..., sock
         assert process.wait(PATIENCE) == 0
 
 
+@pytest.mark.slow
 def test_a_socket_is_matched_by_name(
     place: Place, opened: Callable[..., socket.socket], tmp_path: Path
 ) -> None:
@@ -397,6 +398,7 @@ def test_what_is_claimed_for_a_request(opened: Callable[..., socket.socket]) -> 
     assert inherited.unclaimed() == []
 
 
+@pytest.mark.slow
 def test_a_save_that_fails_is_in_the_status(place: Place, supervisor: Supervisor) -> None:
     """`systemctl status` shows why a snapshot failed, and the next one that worked."""
     place.mktap("qotd", "--port", "0")

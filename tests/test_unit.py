@@ -57,7 +57,10 @@ def test_a_port_below_1024(place: Place) -> None:
     assert "\nListenDatagram=127.0.0.1:17\n" in text
 
 
-@pytest.mark.parametrize("form", ["pickle", "xml", "source"])
+@pytest.mark.parametrize(
+    "form",
+    ["pickle", *(pytest.param(form, marks=pytest.mark.slow) for form in ("xml", "source"))],
+)
 def test_any_form_and_nothing_is_loaded(place: Place, form: str) -> None:
     """The unit of an image whose code is not even here."""
     from tests.reloads import COUNTER
@@ -91,6 +94,7 @@ def test_systemd_accepts_it(place: Place) -> None:
 
 
 @needs_systemd
+@pytest.mark.slow
 def test_names_are_quoted(place: Place) -> None:
     """Blanks, quotes, % and $ in a path arrive as they are."""
     folder = place.path / 'a "b" 100% $HOME'
@@ -129,6 +133,7 @@ def test_mistakes(place: Place, arguments: list[str], status: int, message: str)
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_an_image_of_something_else(place: Place) -> None:
     """An image that holds no application is refused by name."""
     from tapkit import image

@@ -73,6 +73,7 @@ def test_many_serve_as_one(place: Place, loop: str) -> None:
     assert place.file_names() == ["lib", "naming.tap", "twistd.log"]
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_replaced(place: Place) -> None:
     """A killed worker is named in the log and replaced, by growing delays; who asks is served."""
     port = serving(place, 2)

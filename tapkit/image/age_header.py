@@ -8,8 +8,6 @@ Source: https://age-encryption.org/v1 (C2SP age.md).
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any, NamedTuple
 
 from tapkit.errors import ImageError
@@ -127,6 +125,9 @@ def _work(stanzas: list[list[str]], where: str) -> int | None:
 
 
 def _unarmored(start: bytes, where: str) -> bytes:
+    import base64
+    import binascii
+
     lines = start.lstrip(b"\xef\xbb\xbf \t\r\n").splitlines()
     found = b""
     for line in lines[1:]:

@@ -8,7 +8,11 @@ import struct
 from tapkit.errors import ImageError
 
 _SMALL_INTS = [pickle.BININT1 + bytes([number]) for number in range(256)]
+_SMALL_FETCHES = [pickle.BINGET + bytes([number]) for number in range(256)]
+_BININT2, _LONG_BINGET = pickle.BININT2[0], pickle.LONG_BINGET[0]
 _pack_double = struct.Struct(">d").pack
+_pack_short = struct.Struct("<BH").pack
+_pack_long = struct.Struct("<BI").pack
 
 
 def encoded_int(number: int) -> bytes:
@@ -16,7 +20,7 @@ def encoded_int(number: int) -> bytes:
     if 0 <= number <= 0xFF:
         return _SMALL_INTS[number]
     if 0 <= number <= 0xFFFF:
-        return pickle.BININT2 + number.to_bytes(2, "little")
+        return _pack_short(_BININT2, number)
     if -0x80000000 <= number <= 0x7FFFFFFF:
         return pickle.BININT + number.to_bytes(4, "little", signed=True)
     digits = number.to_bytes((number.bit_length() >> 3) + 1, "little", signed=True)
@@ -42,8 +46,8 @@ def encoded_bytes(data: bytes) -> bytes:
 def fetch(number: int) -> bytes:
     """The opcode that pushes what has an id."""
     if number < 256:
-        return pickle.BINGET + bytes((number,))
-    return pickle.LONG_BINGET + number.to_bytes(4, "little")
+        return _SMALL_FETCHES[number]
+    return _pack_long(_LONG_BINGET, number)
 
 
 def _sized(data: bytes, opcodes: tuple[bytes, bytes, bytes | None]) -> bytes:

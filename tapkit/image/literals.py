@@ -86,7 +86,7 @@ def signed(text: bytes) -> int:
     return int.from_bytes(text, "little", signed=True)
 
 
-def parse_int(text: bytes) -> int:
+def parse_int(text: bytes) -> Node:  # not int: compiled, that would make an int of a bool
     """INT: a number, but 00 and 01 are False and True."""
     return {b"00": False, b"01": True}[text] if text in (b"00", b"01") else int(text, 0)
 

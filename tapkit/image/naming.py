@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tapkit.image.nodes import (
     AGAIN,
+    ATOMS,
     EFFECT,
     STATE,
     VALUES,
@@ -103,17 +104,30 @@ def root_hint(root: Node) -> str:
 
 def shared(image: Image) -> set[int]:
     """The ids (Python's) of the nodes that are met more than once."""
-    if image.shared is not None:
-        return image.shared
+    return _searched(image)[0] if image.shared is None else image.shared
+
+
+def called(image: Image) -> set[tuple[str, str]]:
+    """Every (module, name) that a graph refers to. What is shared is found out on the way."""
+    image.shared, globals_ = _searched(image)
+    return {(each.module, each.name) for each in globals_.values()}
+
+
+def _searched(image: Image) -> tuple[set[int], dict[int, Global]]:
+    """The ids of the nodes that are met more than once, and each Global by its id."""
     seen: set[int] = set()
     twice: set[int] = set()
-    values, dict_ = VALUES, Dict
+    globals_: dict[int, Global] = {}
+    atoms, dict_ = ATOMS, Dict
     todo: list[Node] = [image.root, *image.discarded]
     while todo:
         node = todo.pop()
-        if type(node) in values:
+        if type(node) in atoms:
             continue
         key = id(node)
+        if type(node) is Global:
+            globals_[key] = node
+            continue
         if key in seen:
             twice.add(key)
             continue
@@ -123,6 +137,7 @@ def shared(image: Image) -> set[int]:
             kids = node
         elif type(node) is Object and is_plain(node):
             # Most of any image, and the same as below at half the cost
+            globals_[id(node.call)] = node.call
             state = node.steps[1]
             key = id(state)
             if key in seen:
@@ -132,9 +147,9 @@ def shared(image: Image) -> set[int]:
             kids = state
         else:
             kids = children(node)
-        todo += [kid for kid in kids if type(kid) not in values]
+        todo += [kid for kid in kids if type(kid) not in atoms]
     twice.discard(id(()))  # which is a value
-    return twice
+    return twice, globals_
 
 
 def names(

@@ -65,6 +65,20 @@ def load(row: Form, data: Any, where: str, permitted: Permitted) -> Loaded:
     return Loaded(live.upgraded(lambda: _Unpickler(stream, permitted).load(), where), info)
 
 
+def weight(data: Any, where: str) -> int:
+    """How large an image is, in bytes, once it is unpacked; what limits are measured by.
+
+    Its header says so, and is believed within reason: 64 times the file.
+
+    Raises:
+        ImageError: its header is damaged.
+    """
+    packed = len(data)
+    if not tap.sniff(data):
+        return packed
+    return max(packed, min(tap.inspect(data, where).size, 64 * packed))
+
+
 class _Unpickler(pickle.Unpickler):
     def __init__(self, stream: io.BytesIO, permitted: Permitted):
         super().__init__(stream)

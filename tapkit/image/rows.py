@@ -139,12 +139,11 @@ class TextForm:
         return Loaded(live.loads(payload, None, where), info)
 
     def decode(self, data: Any, where: str) -> tuple[nodes.Image, ImageInfo]:
-        from tapkit.image import live
+        from tapkit.image import live, naming
 
         with live.no_collector():
             image = self._read(bytes(data), where)
-            found = nodes.walk(image.root, *image.discarded)
-            called = {(node.module, node.name) for node in found if type(node) is nodes.Global}
+            called = naming.called(image)
         image.names = sorted(called)
         modules = {module.partition(".")[0] for module, _ in called}
         by_value = _COMPILED in called

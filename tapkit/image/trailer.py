@@ -5,7 +5,8 @@ r"""Where a `.tap` keeps its signature: after its end, so that one file is all t
     n       4      n, big endian, at most 16 KiB
     n+4     8      \x89 SIG \r \n \x1a \n
 
-It is found from the end of the file, without reading what is before it.
+It is found from the end of the file, without reading what is before it. Any other image has its
+signatures in a file beside it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 SIGNED = b"\x89SIG\r\n\x1a\n"
 MAX_SIGNATURE = 1 << 14
+SIDECAR = ".sig"
 _FOOT = struct.Struct(">I8s")
 
 
@@ -40,3 +42,10 @@ def split(data: Any) -> tuple[Any, bytes | None]:
 def joined(data: bytes, signature: bytes) -> bytes:
     """The bytes of a signed image."""
     return b"".join([data, signature, _FOOT.pack(len(signature), SIGNED)])
+
+
+def sidecars(path: str) -> list[str]:
+    """Where the signatures of a file may be: beside it, and for a kept `qotd.tax.1` beside the
+    `qotd.tax` that it was."""
+    stem, _, number = path.rpartition(".")
+    return [path + SIDECAR, *([stem + SIDECAR] if number.isdecimal() else [])]

@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import ssl
+import weakref
 from typing import Any
 
 from tapkit.errors import ServiceError, describe
@@ -17,6 +18,7 @@ from tapkit.net.eager import EagerServer
 from tapkit.net.listening import addresses, identity
 
 CLOSE_PATIENCE = 1.0  # seconds for the loop to let go of a listening socket
+_LOOK = 0.01  # seconds between two looks at the handshakes left when accepting has ended
 _TURNS = 3  # of the loop, from an accepted socket to a connection its service knows
 
 
@@ -37,6 +39,7 @@ class Listener:
         self._sockets = sockets
         self._backlog = backlog
         self.context = context
+        self._made: weakref.WeakSet[Any] = weakref.WeakSet()  # with TLS: also who shakes hands
         self._servers: list[asyncio.AbstractServer | EagerServer] = []
         # Absolute: the process may change its directory between now and the end.
         unix = sockets[0].family == socket.AF_UNIX
@@ -57,7 +60,7 @@ class Listener:
                 continue
             create: Any = loop.create_unix_server if self._path else loop.create_server
             server = await create(
-                acceptor,
+                self._noting(acceptor) if self.context else acceptor,
                 sock=sock,
                 ssl=self.context,
                 backlog=self._backlog,
@@ -94,10 +97,24 @@ class Listener:
             await asyncio.sleep(0)
         for server in self._servers:
             server.close()
-        # A server waits for those as well that still shake hands (from Python 3.12 on).
-        ends = [self.connections.wait_empty(), *(server.wait_closed() for server in self._servers)]
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*ends), timeout)
+            await asyncio.wait_for(self._emptied(), timeout)
+
+    async def _emptied(self) -> None:
+        for server in self._servers:
+            if isinstance(server, EagerServer):
+                await server.wait_closed()
+        while not all(map(_has_begun, self._made)):
+            await asyncio.sleep(_LOOK)  # nobody tells when a handshake failed
+        await self.connections.wait_empty()
+
+    def _noting(self, acceptor: Acceptor) -> Acceptor:
+        def make() -> asyncio.BaseProtocol:
+            made = acceptor()
+            self._made.add(made)
+            return made
+
+        return make
 
     def close(self) -> None:
         """Accept no more; the port is free, the UNIX socket's path removed if still ours."""
@@ -127,6 +144,12 @@ class Listener:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(server.wait_closed(), CLOSE_PATIENCE)
         return aborted
+
+
+def _has_begun(protocol: Any) -> bool:
+    """Whether a protocol that `acceptor` made has heard of its connection."""
+    known = getattr(protocol, "_transport", None) or getattr(protocol, "_writer", None)
+    return known is not None
 
 
 def _no_cleanup(create: Any) -> dict[str, bool]:

@@ -236,6 +236,8 @@ class Daemon:
         if self._reloading is not None and not self._reloading.done():
             self._reloading.cancel()
             await asyncio.wait({self._reloading})
+            if self.handover is not None and self.handover.successor is not None:
+                os.kill(self.handover.successor, signal.SIGTERM)  # it came too late to give up
         if self.handover is not None and self.handover.successor is not None:
             await self.saver.halt()
             await wind_down(self.application, self._rules.drain_timeout)

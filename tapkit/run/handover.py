@@ -128,17 +128,11 @@ class Handover:
         try:
             with self._starting(groups, carries, waits, daemon.application) as successor:
                 await self._within(successor.expect("loaded"), "load")
-                kept = inherited.kept_paths()
                 if waits:
                     await self._pause(daemon, successor, groups, carries)
                 else:
-                    await self._within(successor.expect("ready"), "start")
+                    await self._agree(successor, inherited.kept_paths())
                     inherited.keep_paths(inherited.paths_of(groups))
-                # Before it speaks for itself, to a supervisor that listens to one process.
-                self.notifier.ready("another process has taken over", successor.process.pid)
-                await successor.channel.tell(yours=True, kept_paths=kept)
-                with contextlib.suppress(asyncio.TimeoutError):  # it will write the pidfile yet
-                    await asyncio.wait_for(successor.channel.ended(), END_LIMIT)
         except BaseException:
             self.notifier.ready("the reload failed; it runs as before")
             raise
@@ -196,6 +190,20 @@ class Handover:
                 "see its log lines, or give it more with --start-timeout",
             ) from None
 
+    async def _agree(self, successor: Heir, kept: list[str]) -> None:
+        """Wait until it is ready, and leave the rest to it.
+
+        Parameters:
+            kept: paths of sockets that are neither's to remove.
+        """
+        await self._within(successor.expect("ready"), "start")
+        # Before it speaks for itself, to a supervisor that listens to one process.
+        self.notifier.ready("another process has taken over", successor.process.pid)
+        await successor.channel.tell(yours=True, kept_paths=kept)
+        # From here on there is no way back, not even for a stop that comes in between.
+        with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(successor.channel.ended(), END_LIMIT)
+
     async def _pause(self, daemon: Daemon, successor: Heir, groups: Groups, carries: bool) -> None:
         """Stop the services, send their state, and wait; on failure start them again."""
         paths = inherited.paths_of(groups)
@@ -206,7 +214,7 @@ class Handover:
             await daemon.rest()
             data, message = self._state(daemon.application) if carries else (b"", {"state": 0})
             await successor.channel.tell(bulk=data, **message)
-            await self._within(successor.expect("ready"), "start")
+            await self._agree(successor, sorted(kept))
         except asyncio.CancelledError:
             inherited.keep_paths(set(paths) - kept, keep=False)
             raise  # this process is told to stop, and everything in it is stopped

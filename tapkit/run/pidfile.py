@@ -97,8 +97,8 @@ class PidFile:
         if self._lent:
             return
         try:
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+            # In this order: who reads a reloading daemon's number meanwhile finds one.
+            os.ftruncate(self._fd, os.pwrite(self._fd, b"%d\n" % os.getpid(), 0))
         except OSError as error:
             raise _unusable(error, self._shown) from error
 

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -183,21 +184,15 @@ class Saver:
             reason = self.policy.reason if self.policy.folder is None else "it starts or stops"
             log.error("no snapshot is taken (%s): %s", why, reason)
             raise DaemonError("no snapshot is taken", None, reason)
-        try:
-            # In a thread: the first time it imports psutil, 30 ms in which the loop stands still.
-            short = await asyncio.get_running_loop().run_in_executor(None, forking.memory_is_short)
-        except RuntimeError as error:  # no thread can be started
-            short = describe(error)
+        if "psutil" not in sys.modules:  # importing it here, the loop would stand still for 30 ms
+            with contextlib.suppress(RuntimeError):  # no thread can be started
+                await asyncio.get_running_loop().run_in_executor(None, forking.memory_is_short)
+        short = forking.memory_is_short()
         begun = self._begun(why, SNAPSHOT)
         if short is None:
-            try:
-                return await self._save(begun, self._in_child)
-            except OSError as error:
-                if error.errno not in (errno.ENOMEM, errno.EAGAIN):
-                    raise
-                short = f"it can't be forked: {describe(error)}"
-        log.warning("the snapshot is taken in the event loop, which stands still: %s", short)
-        return await self._save(self._begun(why, SNAPSHOT), self._here)
+            return await self._save(begun, self._in_child)
+        self._warn_of_standing_still(short)
+        return await self._save(begun, self._here)
 
     def _begun(self, why: str, tag: str) -> Saved:
         path = self.policy.path(self.application, tag)
@@ -221,8 +216,17 @@ class Saver:
         def work() -> int:
             return self.policy.write(self.application, begun.path)
 
-        done = await forking.in_child(work, LIMIT, self._rotate)
+        try:
+            done = await forking.in_child(work, LIMIT, self._rotate)
+        except OSError as error:
+            if error.errno not in (errno.ENOMEM, errno.EAGAIN):
+                raise
+            self._warn_of_standing_still(f"it can't be forked: {describe(error)}")
+            return await self._here(begun)
         return begun._replace(pause=done.pause, size=done.result, forked=True)
+
+    def _warn_of_standing_still(self, why: str) -> None:
+        log.warning("the snapshot is taken in the event loop, which stands still: %s", why)
 
     async def _here(self, begun: Saved) -> Saved:
         began = time.perf_counter()

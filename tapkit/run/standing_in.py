@@ -41,8 +41,9 @@ def stand_in(daemon: int, pidfile: str) -> int:
     _become_reaper()
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
+        # Asked of the pidfile each time: the one known here may just have been replaced.
         with contextlib.suppress(ProcessLookupError):
-            os.kill(daemon, number)
+            os.kill(_read(pidfile) or daemon, number)
 
     for number in PASSED_ON:
         signal.signal(number, pass_on)

@@ -32,6 +32,10 @@ Options:
   --undeclared     Take no package as declared by the image's own header.
   --json           Print it as JSON, described in the module tapkit.scripts.ctl_audit.
   --all            Show all names and all code, however many.
+  --passphrase-file=FILE  The passphrase of an encrypted image is the first line of FILE; without
+                   it, it is asked for at the terminal.
+  --passphrase-fd=N  It comes from the open descriptor N.
+  --identity=FILE  Open it with this age identity, or ssh key; repeatable.
   -h, --help       Show this.
 
 Exit status: 0 there are no findings, 1 there are, or it is no image, 2 the command line is
@@ -49,6 +53,8 @@ mistyped.
 #   skimmed: null, or of a pickle that can't be followed: extensions, persistent, calls, builds,
 #     states, stops, opcodes, end
 
+REPEATED = ("--identity",)
+
 _MOST = 50  # lines of a list, unless all are wanted
 
 
@@ -56,12 +62,11 @@ def main(arguments: dict[str, Any]) -> int:
     """Run the command; `arguments` are docopt's."""
     from tapkit.image.live import no_collector
 
-    allowed = arguments["--allow"]
-    for name in allowed:
+    for name in arguments["--allow"]:
         if not all(part.isidentifier() for part in name.split(".")):
             raise UsageError(f"{name!r} names no package", "--allow", "such as --allow numpy")
     with no_collector():
-        where, form, found = _audited(arguments["IMAGE"], allowed, bool(arguments["--undeclared"]))
+        where, form, found = _audited(arguments)
         if arguments["--json"]:
             print(json.dumps(_facts(where, form, found), indent=2))
         else:
@@ -70,13 +75,14 @@ def main(arguments: dict[str, Any]) -> int:
     return EXIT_FAILED if found.findings else EXIT_OK
 
 
-def _audited(path: str, allowed: list[str], undeclared: bool) -> tuple[str, str, Audit]:
+def _audited(arguments: dict[str, Any]) -> tuple[str, str, Audit]:
     """(place, form, audit) of an image; one whose pickle is bent is skimmed."""
     from tapkit.image import audit, tap
     from tapkit.image.audit import linear
     from tapkit.scripts import images
 
-    where, data, row = images.read(path)
+    allowed = arguments["--allow"]
+    where, data, row = images.read(arguments["IMAGE"], None, arguments)
     try:
         nodes, info = row.decode(data, where)
     except ImageError as error:
@@ -84,7 +90,7 @@ def _audited(path: str, allowed: list[str], undeclared: bool) -> tuple[str, str,
             raise
         _, payload, _ = tap.read(data, where)  # raises where the envelope is the fault
         return where, row.name, audit.skimmed(linear.skim(bytes(payload)), str(error), allowed)
-    declared = [] if undeclared or row.name != "pickle" else list(info.modules)
+    declared = [] if arguments["--undeclared"] or row.name != "pickle" else list(info.modules)
     return where, row.name, audit.audit(nodes, [*declared, *allowed])
 
 

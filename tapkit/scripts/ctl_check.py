@@ -35,10 +35,16 @@ Options:
   --json      Print it as JSON: file, form, classes (name, count, versions, attributes), misses
               (what, remedy), problems and warnings (kind, what, why), other_versions (module,
               saved, here).
+  --passphrase-file=FILE  The passphrase of an encrypted image is the first line of FILE; without
+              it, it is asked for at the terminal.
+  --passphrase-fd=N  It comes from the open descriptor N.
+  --identity=FILE  Open it with this age identity, or ssh key; repeatable.
   -h, --help  Show this.
 
 Exit status: 0 it fits, 1 it does not or is no image, 2 the command line is mistyped.
 """
+
+REPEATED = ("--identity",)
 
 
 def main(arguments: dict[str, Any]) -> int:
@@ -48,7 +54,7 @@ def main(arguments: dict[str, Any]) -> int:
     from tapkit.scripts.images import opened
 
     with no_collector():
-        image = opened(arguments["IMAGE"])
+        image = opened(arguments["IMAGE"], None, arguments)
         rows = schema.table(image.nodes)
     misses = header.misses(image.info)
     found = schema.problems(rows)

@@ -56,7 +56,7 @@ def _loader(permitted: Permitted, warn: Callable[[str], None]) -> Loader:
     def load(row: Form, data: Any, where: str) -> Loaded:
         tried = trial.attempt(
             lambda: restricted.load(row, data, where, permitted),
-            trial.limits_for(len(data)),
+            trial.limits_for(restricted.weight(data, where)),
             where,
         )
         if not tried.namespace:

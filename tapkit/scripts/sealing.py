@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from tapkit.errors import UsageError
 from tapkit.scripts import passphrases
 
@@ -87,14 +89,15 @@ def loader(arguments: dict[str, Any]) -> Callable[[str, str | None], Application
             require=arguments["--require-signature"],
             allow_rollback=arguments["--allow-rollback"],
         )
-        loaded = applications.load(
-            path,
-            form,
-            keys=keys(arguments, required=arguments["--encrypted"]),
-            lock=recipients_lock(arguments),
-            policy=demanded,
-            runs=not arguments["--check"],
-        )
+        with _placeholders(arguments):
+            loaded = applications.load(
+                path,
+                form,
+                keys=keys(arguments, required=arguments["--encrypted"]),
+                lock=recipients_lock(arguments),
+                policy=demanded,
+                runs=not arguments["--check"],
+            )
         if loaded.seal.lock is not None and not arguments["--no_save"]:
             _refuse_journal(loaded, path)
         return loaded
@@ -115,12 +118,23 @@ def _refuse_journal(application: Application, path: str) -> None:
         )
 
 
+def _placeholders(arguments: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
+    if not arguments["--placeholders"]:
+        return contextlib.nullcontext()
+    if arguments["--restricted"]:
+        raise UsageError("--placeholders and --restricted contradict each other")
+    from tapkit.image.lenient import placeholders_allowed
+
+    return placeholders_allowed()
+
+
 def refuse_for(source: str, arguments: dict[str, Any]) -> None:
     """Options of twistd that only mean something for an image.
 
     Raises:
         UsageError: one is given.
     """
-    for option in ("--encrypted", "--require-signature", "--allow-rollback", *REPEATED):
+    options = ("--encrypted", "--require-signature", "--allow-rollback", "--placeholders")
+    for option in (*options, *REPEATED):
         if arguments[option]:
             raise UsageError(f"{source} is no image", option, "make an image with mktap")

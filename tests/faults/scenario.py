@@ -15,15 +15,18 @@ import asyncio
 import logging
 import os
 import signal
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tapkit import application as applications
+from tapkit import image
 from tapkit.application import Application
 from tapkit.errors import TapkitError
 from tapkit.run import forking, generations
 from tapkit.run.saver import Saver
 from tapkit.run.snapshot import SavePolicy
+from tests.faults import ledger
 from tests.faults.ledger import Ledger
 
 PATIENCE = 20  # seconds; a life takes a tenth of one
@@ -114,14 +117,17 @@ def lead(mode: str, folder: str) -> NoReturn:
             wait_for_tracer()
         asyncio.run(life.live())
         status = 2 if life.failed else 0
-    except TapkitError:
-        status = 1  # it did not start
+    except (TapkitError, OSError):
+        status = 1  # it did not start, or a put-in fault hit the loop itself
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(status)
 
 
 def main() -> None:
     logging.disable()  # what is put in is no news
+    image.loads(applications.dumps(ledger.make()))  # imports, once for all lives
     while (line := read_line()) is not None:
         if not line:
             continue  # it was for a life that was killed before it could read it

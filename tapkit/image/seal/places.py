@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import urllib.parse
 
 SYSTEM = "/etc/tapkit"
 """The administrator's: policy and trusted keys."""
@@ -40,6 +39,8 @@ def state() -> str:
 
 def file_of(folder: str, application: str, extension: str) -> str:
     """A file of an application's in the state folder; its name may hold any character."""
+    import urllib.parse
+
     name = urllib.parse.quote(application, safe="", errors="backslashreplace").replace(".", "%2E")
     if len(name) > 100:
         name = hashlib.sha256(application.encode("utf-8", "surrogatepass")).hexdigest()

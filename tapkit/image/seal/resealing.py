@@ -31,9 +31,6 @@ def resealing(
         ImageError: the signature is another application's; or, where the policy demands
             signatures, the daemon could not sign what it saves.
     """
-    from tapkit.image.seal import trust
-    from tapkit.image.seal.policy import in_force
-
     if unsealed.encrypted and unsealed.lock is None:
         raise ImageError(
             "what opened it does not tell to whom its saves shall be encrypted",
@@ -42,6 +39,9 @@ def resealing(
         )
     if unsealed.verified is None:
         return Seal(unsealed.lock)
+    from tapkit.image.seal import trust
+    from tapkit.image.seal.policy import in_force
+
     demanded = in_force() if policy is None else policy
     trust.check_name(unsealed.verified, name, path)
     if not runs:

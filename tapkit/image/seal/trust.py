@@ -22,7 +22,6 @@ from tapkit.image.seal.trusted import TrustedKey
 
 log = logging.getLogger("tapkit.trust")
 
-SIDECAR = ".sig"
 _MAX_SIDECAR = 1 << 17
 
 
@@ -48,11 +47,11 @@ def found_in(data: Any, path: str | None) -> tuple[Any, list[Statement], str]:
         return data, [] if signature is None else _parsed(read_one, signature, where), where
     if path is None:
         return data, [], "the image"
-    for place in _sidecars(path):
+    for place in trailer.sidecars(path):
         text = _sidecar_text(place)
         if text is not None:
             return data, _parsed(read_all, text, place), place
-    return data, [], path + SIDECAR
+    return data, [], path + trailer.SIDECAR
 
 
 def verify(data: Any, path: str, policy: Policy) -> tuple[Any, Verified | None]:
@@ -183,13 +182,6 @@ def _unknown_key(stated: Statement, path: str, policy: Policy, faults: list[str]
         path,
         "; ".join([remedy, *faults]),
     )
-
-
-def _sidecars(path: str) -> list[str]:
-    """Where the signatures of a file may be: beside it, and for a kept `qotd.tax.1` beside the
-    `qotd.tax` that it was."""
-    stem, _, number = path.rpartition(".")
-    return [path + SIDECAR, *([stem + SIDECAR] if number.isdecimal() else [])]
 
 
 def _sidecar_text(path: str) -> bytes | None:

@@ -26,7 +26,7 @@ was begun), or an `Event`.
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapkit.errors import ImageError
 from tapkit.image import naming
@@ -34,11 +34,8 @@ from tapkit.image.nodes import (
     AGAIN,
     ATOMS,
     EFFECT,
-    ENTRIES,
-    ITEMS,
     KINDS,
     NEWOBJ,
-    REDUCE,
     STATE,
     Buffer,
     Dict,
@@ -51,31 +48,13 @@ from tapkit.image.nodes import (
     is_plain,
 )
 from tapkit.image.tas.attributes import attributes_only
+from tapkit.image.tas.events import BEGIN, DISCARD, MAKE, STEP, Event, is_leaf, is_whole
 from tapkit.image.tas.shapes import Shape, Shapes
 from tapkit.image.tas.words import ClassName
-
-BEGIN = "begin"  # a shell
-MAKE = "make"  # an object, none of its steps
-STEP = "step"  # one step of an object
-DISCARD = "discard"  # a call whose result nobody wants
-
-FILLED = {  # what its call can be given along: the one step that is spelt in it
-    ("collections", "deque"): ITEMS,
-    ("collections", "OrderedDict"): ENTRIES,
-    ("collections", "defaultdict"): ENTRIES,
-}
 
 _BEGUN = frozenset({list, Dict, Set})  # these can be there before what is in them
 _KEYED = frozenset({Dict, Object, type(None)})  # None: above the root
 _NOT_YET = -1
-
-
-class Event(NamedTuple):
-    """Something other than making a node whole."""
-
-    what: str
-    node: Node
-    number: int = 0
 
 
 class _InsideItselfError(Exception):
@@ -192,7 +171,7 @@ class Survey:
                         continue
                     elif not self._meet(node, key, holder):
                         continue
-                elif holder is not None and (kind is Dict or kind is list) and _is_leaf(node):
+                elif holder is not None and (kind is Dict or kind is list) and is_leaf(node):
                     before = None  # it is written where it stands
                     continue
                 if type(before) is str and type(holder) in _KEYED:
@@ -270,7 +249,7 @@ class Survey:
                 if key not in seen or key in opened or key == id(node) or key == id(state):
                     return False
                 again.append(key)
-            elif not _is_leaf(value):
+            elif not is_leaf(value):
                 return False
         self.shared.update(again)
         return True
@@ -415,19 +394,3 @@ class Survey:
             stop = next(later, stop)
         self._stepped[key] = stop
         return steps[start:stop]
-
-
-def _is_leaf(node: Node) -> bool:
-    """Whether a node is a dict or list of nothing but atoms."""
-    return (type(node) is Dict or type(node) is list) and ATOMS.issuperset(map(type, node))
-
-
-def is_whole(node: Object) -> bool:
-    """Whether an object that is not plain is made by one expression."""
-    steps = node.steps
-    if not steps:
-        return True
-    call = node.call
-    if node.how != REDUCE or len(steps) != 2 or type(call) is not Global or not steps[1]:
-        return False
-    return bool(FILLED.get((call.module, call.name)) == steps[0])

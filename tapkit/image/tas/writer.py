@@ -24,17 +24,11 @@ from tapkit.image.nodes import (
 from tapkit.image.tas import code, spellings
 from tapkit.image.tas.atoms import ATOM_WRITERS, stable_order
 from tapkit.image.tas.attributes import attributes_only, is_attribute
+from tapkit.image.tas.events import BEGIN, DISCARD, MAKE, Event, is_whole
 from tapkit.image.tas.imports import SOURCE, Imports
 from tapkit.image.tas.instances import Instances, attributes
 from tapkit.image.tas.layout import DEEPEST, SHORT, Expr, Group, Row, flat_of, lay, quoted, text
-from tapkit.image.tas.survey import (
-    BEGIN,
-    DISCARD,
-    MAKE,
-    Event,
-    Survey,
-    is_whole,
-)
+from tapkit.image.tas.survey import Survey
 from tapkit.image.tas.variables import Variables
 from tapkit.image.tas.words import Known
 

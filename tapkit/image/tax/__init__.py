@@ -5,9 +5,9 @@ standard types, `class=` for an object with attributes, `new=` and `call=` for o
 with arguments, `ref=` for one that is somewhere else and has an `id=` there. Nothing is guessed.
 
 How to read this package: `escapes` (characters), `dotted` (names of classes), `atoms`, `moments`
-and `standard` (types that are text), `writer` with `line`, `rows`, `tags`, `readable` and `code`;
-`builder` with `kinds`, `calls`, `holders`, `texts` and `special` (elements to nodes); `careful`
-(expat) and `quick` with `plans`, the two ways elements are found; `merge` with `layout`,
+and `standard` (types that are text), `writer` with `line`, `simple`, `rows`, `tags`, `readable`
+and `code`; `builder` with `kinds`, `calls`, `holders`, `texts` and `special` (elements to nodes);
+`careful` (expat) and `quick` with `plans`, the two ways elements are found; `merge` with `layout`,
 `homes` and `alignment` (a hand-edited file is written over and keeps its comments); `faults` and
 `blame`. The vocabulary for a person is in docs/tax.md.
 """

@@ -16,7 +16,7 @@ from tapkit.image.nodes import Dict, Object
 from tapkit.image.tax import escapes
 
 if TYPE_CHECKING:
-    from tapkit.image.tax.writer import Writer
+    from tapkit.image.tax.simple import Simple
 
 DEEPEST: Final = 20
 PADS = ["  " * depth for depth in range(DEEPEST + 1)]
@@ -77,12 +77,12 @@ class Row:
         self.is_flat = _HOLDERS.isdisjoint(kinds)
         self._whole = "".join(self._pieces)
 
-    def filled(self, values: list[Any], writer: Writer) -> tuple[str, int]:  # noqa: C901
+    def filled(self, values: list[Any], simple: Simple) -> tuple[str, int]:  # noqa: C901
         """The elements of these values, and how many of them there are.
 
         Parameters:
             values: this list is changed.
-            writer: its `inline` writes what is no atom.
+            simple: its `inline` writes what is no atom.
         """
         stop = self.size
         search = escapes.SPECIAL.search
@@ -99,7 +99,7 @@ class Row:
                     stop = place
                     break
             else:
-                text = writer.inline(self._depth, self._heads[place], self._names[place], value)
+                text = simple.inline(self._depth, self._heads[place], self._names[place], value)
                 if text is None:
                     stop = place
                     break
