@@ -152,17 +152,13 @@ def dumps(application: Application) -> bytes:
 
 
 def rehearse(application: Application) -> None:
-    """Do what `dumps` does before it encrypts, which can't fail and takes a second.
+    """Do what of `dumps` can fail.
 
     Raises:
         ImageError: as `dumps`.
     """
-    seal = application.seal
-    application.seal = OPEN
-    try:
-        dumps(application)
-    finally:
-        application.seal = seal
+    with application.lifted():
+        image.rehearse(application, application.form, root=application.path_root)
 
 
 def save(application: Application, path: str, *, keep: int = 0) -> None:

@@ -52,6 +52,17 @@ def dumps(
     return sealed(data, seal, str(name))[0]
 
 
+def rehearse(obj: Any, form: str = "pickle", *, root: str = "object") -> None:
+    """Make sure that an object can be saved, in that form; what it would be saved as is dropped.
+
+    Raises:
+        ImageError: as `dumps`.
+    """
+    from tapkit.image import forms
+
+    forms.by_name(form).rehearse(obj, root)
+
+
 def loads(data: Any, form: str | None = None, *, placeholders: bool = False) -> Any:
     """The object of an image. It runs what the image says: load only what you trust.
 

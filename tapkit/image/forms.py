@@ -19,6 +19,7 @@ class Form(NamedTuple):
         sniff: whether bytes are, or were meant to be, of this form.
         dump: (object, name of the root in paths, what the header says, what gives the bytes to
             be replaced or None) -> bytes.
+        rehearse: (object, name of the root in paths) -> None; fails where `dump` would.
         load: (bytes, where) -> Loaded.
         decode: (bytes, where) -> (nodes, ImageInfo); loads and runs nothing.
         encode: (nodes, ImageInfo, the bytes to be replaced or None) -> bytes.
@@ -31,6 +32,7 @@ class Form(NamedTuple):
     extensions: tuple[str, ...]
     sniff: Callable[[Any], bool]
     dump: Callable[[Any, str, dict[str, Any], rows.Previous], bytes]
+    rehearse: Callable[[Any, str], None]
     load: Callable[[Any, str], rows.Loaded]
     decode: Callable[[Any, str], tuple[nodes.Image, ImageInfo]]
     encode: Callable[[nodes.Image, ImageInfo, bytes | None], bytes]
@@ -71,6 +73,7 @@ FORMS = (
         (".tap",),
         _looks_like_tap,
         rows.dump_tap,
+        rows.rehearse_tap,
         rows.load_tap,
         rows.decode_tap,
         rows.encode_tap,
@@ -84,6 +87,7 @@ FORMS = (
             (extension,),
             sniff,
             text.dump,
+            text.rehearse,
             text.load,
             text.decode,
             text.encode,

@@ -53,6 +53,12 @@ def dump_tap(obj: Any, root: str, meta: dict[str, Any], previous: Previous) -> b
     return b"".join(tap.write(stream.payload, stream.buffers, info, encoding))
 
 
+def rehearse_tap(obj: Any, root: str) -> None:
+    from tapkit.image import live
+
+    live.dumps(obj, root)  # the header can't fail, and looks for the versions of all modules
+
+
 def load_tap(data: Any, where: str, *, intact: bool = False) -> Loaded:
     from tapkit.image import live, tap
 
@@ -124,6 +130,9 @@ class TextForm:
         stream = live.dumps(obj, root, out_of_band=False)
         with live.no_collector():
             return self._write(pickled.decompile(stream.payload), previous())
+
+    def rehearse(self, obj: Any, root: str) -> None:
+        self.dump(obj, root, {}, lambda: None)
 
     def load(self, data: Any, where: str) -> Loaded:
         """What the text needs is not looked for beforehand, as in a `.tap`, whose header names

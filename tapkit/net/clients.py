@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import ssl
 from collections.abc import Awaitable
 from typing import Any, ClassVar
@@ -175,6 +174,8 @@ class _Link:
                 delay = service.initial_delay  # it was worth it
             if self.closing or not (service.reconnect or self.again.is_set()):
                 return
+            import random  # few daemons are clients
+
             wait = delay * (1 - JITTER * random.random())
             if not self.again.is_set():
                 logger.info("connecting to %s again in %.1f s", service.destination, wait)

@@ -98,6 +98,11 @@ def _resolve(interface: str, port: int, kind: int) -> list[tuple[Any, ...]]:
         if socket.has_ipv6:
             found.append((socket.AF_INET6, kind, 0, "", ("::", port)))
         return found
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError, ValueError):
+            socket.inet_pton(family, interface)
+            # A number needs no resolver, nor the encoding of names that Python imports for it.
+            return [(family, kind, 0, "", (interface, port))]
     try:
         found = list(socket.getaddrinfo(interface, port, type=kind, flags=socket.AI_PASSIVE))
     except (OSError, UnicodeError) as error:

@@ -21,7 +21,7 @@ import stat
 from tapkit.application import Application
 from tapkit.errors import DaemonError
 from tapkit.image import files
-from tapkit.run import preload, privileges
+from tapkit.run import privileges
 from tapkit.run.pidfile import PidFile
 from tapkit.run.privileges import Identity
 from tapkit.run.snapshot import SavePolicy
@@ -78,6 +78,8 @@ class Confinement:
         if self.chroot is not None:
             _enter(self.chroot, application, saving, pidfile)
         elif self._loses_imports():
+            from tapkit.run import preload
+
             preload.all_that_may_be_needed()
             preload.explain_late_imports(f"by uid {self.identity.uid}")
         privileges.shed(*self.identity)
@@ -99,10 +101,14 @@ class Confinement:
         uid = self.identity.uid
         if not uid or os.geteuid() != 0:
             return False
+        from tapkit.run import preload
+
         return not preload.within_reach(uid, self._group(uid))
 
 
 def _enter(root: str, application: Application, saving: SavePolicy, pidfile: PidFile) -> None:
+    from tapkit.run import preload  # most daemons stay where they are
+
     preload.all_that_may_be_needed()
     inside = _renamed(root, os.getcwd()) or "/"
     lock = _renamed(root, pidfile.path) or ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from tapkit.errors import JournalError
-from tapkit.journal import Journaled
 from tapkit.service import path_of
+
+if TYPE_CHECKING:
+    from tapkit.journal import Journaled
 
 
 def services_of(tree: Any) -> dict[str, Journaled]:
@@ -17,6 +20,10 @@ def services_of(tree: Any) -> dict[str, Journaled]:
     Raises:
         JournalError: two have the same.
     """
+    if "tapkit.journal" not in sys.modules:
+        return {}  # then no class derives from it, and the start is spared its import
+    from tapkit.journal import Journaled
+
     found: dict[str, Journaled] = {}
     todo = [(service, "") for service in getattr(tree, "services", ())]
     while todo:

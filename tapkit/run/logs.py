@@ -7,7 +7,6 @@ prints, and what `faulthandler` writes of a crash, goes into a log file as it is
 from __future__ import annotations
 
 import faulthandler
-import json
 import logging
 import os
 import sys
@@ -61,6 +60,8 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = record.stack_info
+        import json  # a daemon that logs text starts without it
+
         return json.dumps(line)
 
     def _zone(self, record: logging.LogRecord) -> str:

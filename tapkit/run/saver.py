@@ -14,14 +14,15 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tapkit.application import Application
 from tapkit.errors import DaemonError, JournalError, TapkitError, describe
-from tapkit.journal import recovery
-from tapkit.journal.commit import Journal
 from tapkit.run import forking, generations, journaling
 from tapkit.run.snapshot import SHUTDOWN, SNAPSHOT, Saved, SavePolicy, now
+
+if TYPE_CHECKING:
+    from tapkit.journal.commit import Journal
 
 log = logging.getLogger("tapkit.snapshot")
 
@@ -66,6 +67,8 @@ class Saver:
             if services:
                 log.warning("commands are not journaled: the state is not saved")
             return
+        from tapkit.journal import recovery  # most applications have none
+
         owners = {uid for uid in (application.uid,) if uid is not None}
         name = str(application.name)
         done = recovery.replay(folder, name, application.journaled, services, owners)
@@ -89,6 +92,8 @@ class Saver:
         generations.sweep(self.policy.folder, str(self.application.name), journal=True)
         services = journaling.services_of(self.application)
         if services:
+            from tapkit.journal.commit import Journal
+
             folder, name = self.policy.folder, str(self.application.name)
             self._journal = Journal(
                 folder, name, self.application.journaled, self._progress, self._on_journal_failure

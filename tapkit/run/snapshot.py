@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
 from typing import NamedTuple
@@ -149,4 +148,6 @@ class SavePolicy:
 
 def now() -> str:
     """The time, UTC, ISO 8601."""
+    import datetime
+
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")

@@ -9,14 +9,11 @@ and no state. The daemon's number is in the pidfile, as ever.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
 import sys
 from types import FrameType
-
-import psutil
 
 log = logging.getLogger("tapkit.reload")
 
@@ -53,7 +50,7 @@ def stand_in(daemon: int, pidfile: str) -> int:
     while True:
         status = _wait(daemon)
         heir = _read(pidfile)
-        if heir is None or heir == daemon or not psutil.pid_exists(heir):
+        if heir is None or heir == daemon or not _exists(heir):
             return status
         daemon = heir
 
@@ -64,6 +61,8 @@ def _wait(daemon: int) -> int:
         try:
             pid, status = os.waitpid(-1, 0)
         except ChildProcessError:  # its parent was not us, and this system has no subreapers
+            import psutil
+
             with contextlib.suppress(psutil.Error):
                 psutil.Process(daemon).wait()
             return 0
@@ -75,7 +74,15 @@ def _wait(daemon: int) -> int:
 def _become_reaper() -> None:
     """Become the parent of the daemons to come, when theirs have left."""
     if sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _exists(pid: int) -> bool:
+    import psutil
+
+    return psutil.pid_exists(pid)
 
 
 def _read(pidfile: str) -> int | None:
