@@ -44,6 +44,7 @@ NOT_FOR_TEXT = {
     "test_oob_buffers": "text has no bytes out of band; `live` pickles for it without",
     "test_oob_buffers_writable_to_readonly": "out of band",
     "test_buffers_error": "out of band",
+    "test_buffers_numpy": "out of band; in-band: test_numpy_arrays_are_in_the_text",
 }
 """More of them, where a text form takes part."""
 

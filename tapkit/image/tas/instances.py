@@ -194,18 +194,21 @@ class Instances:
     def links(self) -> list[str]:
         """The block that comes last: attributes assigned when all is made."""
         writer, survey = self.writer, self.writer.survey
+        names = writer.names
         lines: list[str] = []
         for holder in survey.linked:
             state = holder.steps[1]
             ids = survey.links[id(holder)]
             shared = id(state) in survey.shared
-            variable = writer.name_of(state if shared else holder)
-            for name, value in state.items():
-                if id(value) in ids:
+            of = names.get(id(holder)) or writer.name_of(holder)
+            variable = writer.name_of(state) if shared else of
+            for at in range(1, len(state), 2):
+                key = id(state[at])
+                if key in ids:
+                    name = state[at - 1]
                     place = f"[{quoted(name)}]" if shared else f".{name}"
-                    lines.append(f"{variable}{place} = {writer.say(value)}")
+                    lines.append(f"{variable}{place} = {names.get(key) or writer.say(state[at])}")
             if shared:
-                of = writer.names[id(holder)]
                 lines.append(f"{writer.helper('set_state')}({of}, {variable})")
         return ["\n".join([LINKS, *lines])] if lines else []
 

@@ -56,6 +56,7 @@ class Shape:
         floats, others: positions of the floats, and of what no template can format.
         odd: those of `others`, and of the strings.
         used: its class's record in the writer's variables, None at first.
+        takes_links: whether its instances may get attributes later, None at first.
         special: whether its class may have a spelling of its own.
         unlinked: by the positions of links, the shape of what is left.
         templates: by twice whether it completes a shell, and whether strings have quotes there.
@@ -63,7 +64,7 @@ class Shape:
 
     __slots__ = (
         *("call", "floats", "kinds", "names", "odd", "others", "referring", "special", "strings"),
-        *("templates", "unlinked", "used", "walked"),
+        *("takes_links", "templates", "unlinked", "used", "walked"),
     )
 
     def __init__(self, call: Global, names: list[str], kinds: list[type]):
@@ -78,6 +79,7 @@ class Shape:
         self.referring = [2 * at + 1 for at in walked]
         self.walked = _getter([place for at in walked for place in (2 * at, 2 * at + 1)])
         self.used: list[Any] | None = None
+        self.takes_links: bool | None = None
         self.special = False
         self.unlinked: dict[tuple[int, ...], Shape] = {}
         self.templates: list[Template | None] = [None] * 4

@@ -120,10 +120,9 @@ class Survey:
             found.clear()
         for noted in (self.shared, self.shells, self._seen, self._made):
             noted.clear()
-        self.links.clear()
-        self.hints.clear()
-        for known in (self._open, self._entered, self._making, self._stepped):
+        for known in (self.links, self.hints, self._open, self._entered, self._making):
             known.clear()
+        self._stepped.clear()
 
     def _place_shells(self) -> None:
         """Put the beginnings where they belong, which was known only later."""
@@ -169,7 +168,7 @@ class Survey:
                     elif key not in opened:
                         shared.add(key)
                         continue
-                    elif not self._meet(node, key, holder):
+                    elif not self._meet(node, key, holder, holder_shape):
                         continue
                 elif holder is not None and (kind is Dict or kind is list) and is_leaf(node):
                     before = None  # it is written where it stands
@@ -241,27 +240,25 @@ class Survey:
         """Whether all that an instance refers to was met before, and is complete."""
         seen, opened, met = self._seen, self._open, self._met
         state = node.steps[1]
-        again: list[int] = []
         for at in shape.referring:
             value = state[at]
             key = id(value)
             if met is None or key in met:
                 if key not in seen or key in opened or key == id(node) or key == id(state):
                     return False
-                again.append(key)
+                self.shared.add(key)  # as it will be in any case
             elif not is_leaf(value):
                 return False
-        self.shared.update(again)
         return True
 
     def _hint(self, node: Node, key: int, holder: Node) -> None:
         """Name after the container what is neither a value nor of a class."""
         self.hints[key] = naming.hint_of(node, self.hints.get(id(holder), "thing"))
 
-    def _meet(self, node: Node, key: int, holder: Node) -> bool:
+    def _meet(self, node: Node, key: int, holder: Node, shape: Shape | None) -> bool:
         """Meet something that is being made; whether it must be made here, inside itself."""
         self.shared.add(key)
-        if type(holder) is Object and self._takes_link(holder, node):
+        if type(holder) is Object and self._takes_link(holder, node, shape):
             if id(holder) not in self.links:
                 self.links[id(holder)] = set()
                 self.linked.append(holder)
@@ -277,14 +274,21 @@ class Survey:
             raise _InsideItselfError
         return True
 
-    def _takes_link(self, holder: Object, node: Node) -> bool:
+    def _takes_link(self, holder: Object, node: Node, shape: Shape | None) -> bool:
+        if shape is not None:
+            if shape.takes_links is None:
+                shape.takes_links = self._is_assignable(shape.call)
+            return shape.takes_links and holder.steps[1] is not node
         call = holder.call
         if type(call) is not Global or not is_plain(holder) or holder.steps[1] is node:
             return False
-        known = call.module.startswith("tapkit.") or (call.module, call.name) in self._assignable
         state = holder.steps[1]
         is_open = id(state) in self._open or not (self._met is None or id(state) in self._met)
-        return known and is_open and attributes_only(state)
+        return self._is_assignable(call) and is_open and attributes_only(state)
+
+    def _is_assignable(self, call: Global) -> bool:
+        """Whether instances of a class may get an attribute later just as well."""
+        return call.module.startswith("tapkit.") or (call.module, call.name) in self._assignable
 
     # -- entering and leaving
 
