@@ -22,8 +22,8 @@ import image_objects
 
 from tapkit import application, service
 from tapkit.run import reactors
-from tapkit.run.saver import Saver
-from tapkit.run.snapshot import SNAPSHOT, SavePolicy
+from tapkit.run.saving.policy import SNAPSHOT, SavePolicy
+from tapkit.run.saving.saver import Saver
 
 _REST = 0.3  # seconds before and after each save, so that each is seen alone
 

@@ -34,10 +34,10 @@ GROWTH = 1.02  # times: what the allocator may round up in minutes of churn
 MESSAGE = b"m" * 64
 _ASK = """
 import sys, time
-from tapkit.run import control_client
+from tapkit.run.control import client
 while sys.stdin.readline():
     began = time.perf_counter()
-    control_client.ask("twistd.pid", "status")
+    client.ask("twistd.pid", "status")
     print(time.perf_counter() - began, flush=True)
 """
 

@@ -163,7 +163,7 @@ CALLS = [
     _simple("tapkit.source:make", "reduce", g("os:system"), b"(" + s(COMMAND) + b"t"),
     _simple("tapkit.application:run_script", "canary.py"),
     _simple("tapkit.image:load", "canary"),
-    _simple("tapkit.run.daemonize:detach"),
+    _simple("tapkit.run.process.daemonize:detach"),
     _simple("cloudpickle.cloudpickle:subimport", "antigravity"),
     _simple("app_elsewhere.shop:Till"),
     _simple("__main__:Till"),

@@ -18,8 +18,10 @@ import psutil
 import pytest
 
 from tapkit.errors import DaemonError
-from tapkit.run import control, control_client, control_sockets
-from tapkit.run import control_protocol as protocol
+from tapkit.run.control import client as control_client
+from tapkit.run.control import protocol
+from tapkit.run.control import server as control
+from tapkit.run.control import sockets as control_sockets
 from tests.nobody import NOBODY, as_nobody, needs_root, run_as_nobody
 from tests.place import PATIENCE, Place, ask, wait_for
 from tests.running_daemon import running_qotd
@@ -209,8 +211,8 @@ def test_another_user_is_not_heard(open_place: Place) -> None:
     assert place.twistd("qotd.tap").returncode == 0
     script = place.path / "ask.py"
     script.write_text(
-        "from tapkit.run import control_client\n"
-        f"print(control_client.ask({str(place.path / 'twistd.pid')!r}, 'stop'))\n"
+        "from tapkit.run.control import client\n"
+        f"print(client.ask({str(place.path / 'twistd.pid')!r}, 'stop'))\n"
     )
     denied = run_as_nobody(place, str(script))
     assert "DeniedError: you may not ask this daemon" in denied.stderr

@@ -13,10 +13,12 @@ import pytest
 from tapkit.application import Application
 from tapkit.errors import DaemonError
 from tapkit.internet import TCPServer
-from tapkit.run import control, control_client, control_sockets
-from tapkit.run.pidfile import PidFile
-from tapkit.run.snapshot import Saved, SavePolicy
-from tapkit.run.status import MOST_SERVICES, status
+from tapkit.run.control import client as control_client
+from tapkit.run.control import server as control
+from tapkit.run.control import sockets as control_sockets
+from tapkit.run.control.status import MOST_SERVICES, status
+from tapkit.run.process.pidfile import PidFile
+from tapkit.run.saving.policy import Saved, SavePolicy
 from tapkit.service import MultiService, Service
 from tests.loops import PATIENCE, Run, run, until
 

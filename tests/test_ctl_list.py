@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tapkit.errors import UsageError
-from tapkit.run import finding_daemons
+from tapkit.run.control import finding as finding_daemons
 from tapkit.scripts import daemons as shared
 from tapkit.scripts.ctl_list import HEADING
 from tapkit.scripts.ctl_top import Looks

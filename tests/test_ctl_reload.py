@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tapkit.run import control_client
+from tapkit.run.control import client as control_client
 from tests.place import PATIENCE, Place, ask, wait_for
 from tests.test_ctl_status import HELD, told
 from tests.test_twistd import add_tap

@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from tapkit.run.waiting import Ending
+from tapkit.run.control.waiting import Ending
 from tests.place import PATIENCE, Place, ask, has_ended, wait_for
 from tests.test_twistd import add_tap
 

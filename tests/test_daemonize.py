@@ -14,7 +14,7 @@ from tests.place import PATIENCE, ROOT, has_ended, wait_for
 # The body runs in the daemon; `report` is its end. The parent prints the verdict.
 PARENT = """
 import os, signal, sys, time
-from tapkit.run import daemonize
+from tapkit.run.process import daemonize
 
 role = daemonize.detach()
 if isinstance(role, daemonize.Waiting):

@@ -20,7 +20,8 @@ import psutil
 import pytest
 
 from tapkit.errors import DaemonError, ImageError
-from tapkit.run import forking, reactors
+from tapkit.run import reactors
+from tapkit.run.saving import forking
 from tests.place import PATIENCE, ROOT, has_ended
 from tests.test_snapshot import LOOPS
 
@@ -192,7 +193,7 @@ def test_somebody_elses_freeze_stays() -> None:
 
 FEW_FILES = """
 import asyncio, os, resource
-from tapkit.run import forking
+from tapkit.run.saving import forking
 async def main():
     soft = len(os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))

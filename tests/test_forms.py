@@ -67,6 +67,7 @@ def test_a_row_more_is_a_form_more(monkeypatch: pytest.MonkeyPatch) -> None:
         (".shout",),
         lambda data: bytes(data[:1]) == b"!",
         lambda obj, root, meta, previous: b"!" + repr(obj).encode(),
+        lambda obj, root: None,
         lambda data, where: rows.Loaded(bytes(data[1:]).decode(), forms.ImageInfo(form="shout")),
         lambda data, where: (nodes.Image(bytes(data[1:])), forms.ImageInfo(form="shout")),
         lambda image, info, previous: b"!" + image.root,

@@ -10,7 +10,7 @@ import pytest
 from tapkit import application
 from tapkit.errors import ImageError, TapkitError
 from tapkit.image import files
-from tapkit.run import generations
+from tapkit.run.saving import generations
 from tests.faults import ledger
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tapkit.run.log_files import FileLog
+from tapkit.run.logs.files import FileLog
 from tests.test_logs import logging_process
 
 Open = Callable[..., FileLog]

@@ -15,7 +15,7 @@ import pytest
 
 from tapkit.errors import UsageError
 from tapkit.run import logs
-from tapkit.run.log_sinks import SyslogLog
+from tapkit.run.logs.sinks import SyslogLog
 from tests.place import PATIENCE, ROOT
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} \[app\] WARNING: hello\n")

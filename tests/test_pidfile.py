@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tapkit.errors import DaemonError
-from tapkit.run.pidfile import PidFile
+from tapkit.run.process.pidfile import PidFile
 from tests.place import ROOT
 
 HOLD = """
 import sys
-from tapkit.run.pidfile import PidFile
+from tapkit.run.process.pidfile import PidFile
 pidfile = PidFile(sys.argv[1])
 pidfile.acquire()
 pidfile.write()

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tapkit.errors import DaemonError, UsageError
-from tapkit.run import privileges
+from tapkit.run.process import privileges
 from tests.place import ROOT
 
 ME = pwd.getpwuid(os.getuid())
@@ -49,7 +49,7 @@ def test_an_image_edited_by_hand() -> None:
 SHED = """
 import os
 from tapkit.errors import DaemonError
-from tapkit.run import privileges
+from tapkit.run.process import privileges
 privileges.shed({uid}, {gid})
 print(os.getresuid(), os.getresgid(), sorted(os.getgroups()))
 try:

@@ -15,10 +15,10 @@ import pytest
 
 from tapkit.application import Application
 from tapkit.errors import DaemonError
-from tapkit.run.handover import Handover
-from tapkit.run.heir import CommandLine
-from tapkit.run.pidfile import PidFile
-from tapkit.run.systemd import Notifier
+from tapkit.run.process.pidfile import PidFile
+from tapkit.run.reload.handover import Handover
+from tapkit.run.reload.heir import CommandLine
+from tapkit.run.systemd.notify import Notifier
 from tests.place import PATIENCE, Place, wait_for
 from tests.reloads import COUNTER, Clients, count_at, reload
 from tests.test_twistd import add_tap, started

@@ -253,7 +253,7 @@ def test_what_may_be_needed_is_imported_before(place: Place) -> None:
     assert {"tapkit.image.tax.merge", "pwd", "difflib", "cloudpickle"} <= set(wanted)
     code = (
         "import importlib.util, sys\n"
-        "from tapkit.run import preload\n"
+        "from tapkit.run.process import preload\n"
         "preload.all_that_may_be_needed()\n"
         f"absent = [name for name in {wanted} if name not in sys.modules]\n"
         "def installed(name): return importlib.util.find_spec(name.partition('.')[0])\n"

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tapkit.run import titles
-from tapkit.run.privileges import Identity
+from tapkit.run.process import titles
+from tapkit.run.process.privileges import Identity
 from tapkit.scripts.running import daemons_of
 from tests.place import PATIENCE, Place, ask, has_ended, wait_for
 from tests.test_twistd import COUNTER, QUOTE, add_tap, started
@@ -131,7 +131,7 @@ def test_the_callers_descriptors_are_let_go(place: Place) -> None:
 def test_descriptors_that_are_announced_are_kept(place: Place) -> None:
     """Socket activation's are ours: from 3 on, as many as LISTEN_FDS says, if LISTEN_PID is us."""
     code = (
-        "import os; from tapkit.run import descriptors\n"
+        "import os; from tapkit.run.process import descriptors\n"
         "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2')\n"
         "for fd in (3, 4, 5): os.dup2(0, fd, inheritable=True)\n"
         "os.dup2(0, 6, inheritable=False)\n"

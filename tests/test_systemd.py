@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tapkit.net import inherited
-from tapkit.run import systemd
+from tapkit.run.systemd import notify as systemd
 from tests.place import PATIENCE, Place, ask, wait_for
 from tests.reloads import COUNTER, Clients, count_at, reload
 from tests.test_twistd import QUOTE, add_tap

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tapkit.image.overview import Service
-from tapkit.run import units
+from tapkit.run.systemd import units
 from tests.place import Place
 
 ANALYZE = shutil.which("systemd-analyze")

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from tapkit.errors import UsageError
-from tapkit.run import worker, workers
+from tapkit.run.workers import master as workers
+from tapkit.run.workers import worker
 from tests.place import PATIENCE, Place, ask, wait_for
 from tests.reloads import COUNTER, Clients, reload
 from tests.test_twistd import add_tap, started

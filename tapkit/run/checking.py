@@ -8,9 +8,9 @@ from typing import Any
 from tapkit import application as applications
 from tapkit.application import Application
 from tapkit.run import launch
-from tapkit.run.confine import Confinement, state_folder
 from tapkit.run.launch import Settings
-from tapkit.run.snapshot import SavePolicy
+from tapkit.run.process.confine import Confinement, state_folder
+from tapkit.run.saving.policy import SavePolicy
 
 
 def check(settings: Settings, load: Callable[[], tuple[Application, SavePolicy]]) -> str:

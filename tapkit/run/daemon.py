@@ -19,11 +19,12 @@ from typing import Any, ClassVar
 
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED, DaemonError, TapkitError, describe
-from tapkit.run import logs, privileges, signals
+from tapkit.run import logs, signals
 from tapkit.run.blocked import ECHO, Watch
-from tapkit.run.handover import Handover, wind_down
-from tapkit.run.saver import Saver
-from tapkit.run.snapshot import Saved, SavePolicy
+from tapkit.run.process import privileges
+from tapkit.run.reload.handover import Handover, wind_down
+from tapkit.run.saving.policy import Saved, SavePolicy
+from tapkit.run.saving.saver import Saver
 from tapkit.run.stopping import Stop, StopRules
 
 log = logging.getLogger("tapkit.runner")

@@ -12,18 +12,20 @@ from typing import NamedTuple
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED, EXIT_OK, DaemonError, TapkitError, describe
 from tapkit.net import inherited
-from tapkit.run import control_sockets, daemonize, descriptors, logs, runner, titles
-from tapkit.run.confine import Confinement
-from tapkit.run.control import control_socket
-from tapkit.run.handover import Handover
+from tapkit.run import logs, runner
+from tapkit.run.control import sockets as control_sockets
+from tapkit.run.control.server import control_socket
 from tapkit.run.instruments import Instruments
-from tapkit.run.origin import Origin
-from tapkit.run.pidfile import PidFile
-from tapkit.run.privileges import Identity
-from tapkit.run.snapshot import SavePolicy
-from tapkit.run.standing_in import stand_in
+from tapkit.run.process import daemonize, descriptors, titles
+from tapkit.run.process.confine import Confinement
+from tapkit.run.process.pidfile import PidFile
+from tapkit.run.process.privileges import Identity
+from tapkit.run.reload.handover import Handover
+from tapkit.run.reload.origin import Origin
+from tapkit.run.reload.standing_in import stand_in
+from tapkit.run.reload.succession import Successor
+from tapkit.run.saving.policy import SavePolicy
 from tapkit.run.stopping import StopRules
-from tapkit.run.succession import Successor
 
 log = logging.getLogger("tapkit.launch")
 
@@ -220,7 +222,7 @@ def _runner(settings: Settings, pidfile: PidFile, teller: object) -> Callable[..
     """What runs the application: in this process, or in workers."""
     if settings.workers == 1:
         return runner.run
-    from tapkit.run import workers
+    from tapkit.run.workers import master as workers
 
     private = workers.private_descriptors(pidfile, teller, *inherited.noted("control"))
     return functools.partial(workers.run, settings.workers, private)

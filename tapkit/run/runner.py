@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 from tapkit.application import Application
 from tapkit.errors import describe
-from tapkit.run import reactors, signals, uncaught
-from tapkit.run.control import ControlServer, serving
+from tapkit.run import reactors, signals
+from tapkit.run.control.server import ControlServer, serving
 from tapkit.run.daemon import Daemon
-from tapkit.run.handover import Handover
-from tapkit.run.snapshot import SavePolicy
+from tapkit.run.logs import uncaught
+from tapkit.run.reload.handover import Handover
+from tapkit.run.saving.policy import SavePolicy
 from tapkit.run.stopping import StopRules
 
 log = logging.getLogger("tapkit.runner")

@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --he
 if TYPE_CHECKING:
     from typing import Any
 
-    from tapkit.run.finding_daemons import Found
+    from tapkit.run.control.finding import Found
 
 USAGE = """
 List the daemons that run: this user's; all, for root.
@@ -34,7 +34,7 @@ HEADING = ("NAME", "PID", "STATE", "UPTIME", "CONNECTIONS", "MEMORY", "CPU %", "
 
 def main(arguments: dict[str, Any]) -> int:
     """Run the command; `arguments` are docopt's."""
-    from tapkit.run.finding_daemons import daemons
+    from tapkit.run.control.finding import daemons
 
     found = daemons()
     if arguments["--json"]:

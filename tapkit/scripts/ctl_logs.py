@@ -124,7 +124,7 @@ def _show(blocks: Iterable[bytes]) -> None:
 
 def _path(where: str | None) -> str:
     """Where the log is."""
-    from tapkit.run.finding_daemons import NoDaemonError
+    from tapkit.run.control.finding import NoDaemonError
 
     try:
         pidfile, status = running(where)

@@ -31,8 +31,8 @@ Exit status: 0 it runs, 3 it is stopped, 4 it can't be known, 2 the command line
 # The JSON is one object. Of a daemon that runs:
 #   name, pid, state ("starting", "running", "reloading", "stopping", "saving"), uid, gid, started
 #   (seconds since the epoch), uptime (seconds), image (path, or null), form, saving (in words),
-#   last_save (null, or the fields of tapkit.run.snapshot.Saved), pidfile, rundir, log (path, or
-#   words, or null), log_failures (count, and reason of the last), connections (how many are
+#   last_save (null, or the fields of tapkit.run.saving.policy.Saved), pidfile, rundir, log (path,
+#   or words, or null), log_failures (count, and reason of the last), connections (how many are
 #   open), ports (an array such as "tcp:127.0.0.1:8007"), services (an array of path, depth,
 #   class, name, running, ports, connections), services_left_out (how many), workers (an array of
 #   number, pid, state, restarts, age in seconds; where there are any, running and connections
@@ -47,7 +47,7 @@ UNKNOWN = 4
 
 def main(arguments: dict[str, Any]) -> int:
     """Run the command; `arguments` are docopt's."""
-    from tapkit.run.finding_daemons import NoDaemonError
+    from tapkit.run.control.finding import NoDaemonError
 
     as_json = arguments["--json"]
     try:

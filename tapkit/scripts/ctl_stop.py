@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --he
 if TYPE_CHECKING:
     from typing import Any
 
-    from tapkit.run.waiting import Ending
+    from tapkit.run.control.waiting import Ending
 
 USAGE = f"""
 Stop a daemon, and wait until it has saved its state and is gone.
@@ -41,8 +41,8 @@ PROGRAM = "tapctl stop"
 
 def main(arguments: dict[str, Any]) -> int:
     """Run the command; `arguments` are docopt's."""
-    from tapkit.run.control_client import DeniedError, ask
-    from tapkit.run.finding_daemons import NoDaemonError, find
+    from tapkit.run.control.client import DeniedError, ask
+    from tapkit.run.control.finding import NoDaemonError, find
 
     limit = seconds_of("--timeout", arguments["--timeout"])
     try:
@@ -61,8 +61,8 @@ def main(arguments: dict[str, Any]) -> int:
 def _stop(pidfile: str, status: dict[str, Any], limit: float, save: bool) -> int:
     """Ask it to; the answer comes when it has saved, or says why it has not."""
     from tapkit.image.labels import printable
-    from tapkit.run.control_client import NoAnswerError, NobodyListensError, ask
-    from tapkit.run.waiting import Ending
+    from tapkit.run.control.client import NoAnswerError, NobodyListensError, ask
+    from tapkit.run.control.waiting import Ending
 
     failure: DaemonError | None = None
     done: dict[str, Any] = {}
@@ -85,8 +85,8 @@ def _stop(pidfile: str, status: dict[str, Any], limit: float, save: bool) -> int
 
 def _signal(pidfile: str, limit: float, silent: DaemonError, save: bool) -> int:
     """Stop one that does not answer by a signal, if it is what holds the pidfile."""
-    from tapkit.run.finding_daemons import holding, holds
-    from tapkit.run.waiting import Ending
+    from tapkit.run.control.finding import holding, holds
+    from tapkit.run.control.waiting import Ending
 
     pid = holds(pidfile)
     if not pid or not holding(pidfile, pid):

@@ -61,7 +61,7 @@ class Looks:
 
     def text(self) -> str:
         """The table as it is now."""
-        from tapkit.run.finding_daemons import daemons
+        from tapkit.run.control.finding import daemons
 
         seen = [self._lately(status_of(one)) for one in daemons()]
         seen.sort(key=lambda status: status.get("cpu_percent") or 0.0, reverse=True)

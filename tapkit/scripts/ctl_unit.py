@@ -31,7 +31,7 @@ Exit status: 0 it is printed, 1 there is no such image, 2 the command line is mi
 def main(arguments: dict[str, Any]) -> int:
     """Run the command; `arguments` are docopt's."""
     from tapkit.image.overview import overview
-    from tapkit.run import units
+    from tapkit.run.systemd import units
     from tapkit.scripts.images import STDIN, opened
 
     path = arguments["IMAGE"]

@@ -24,8 +24,8 @@ def running(where: str | None) -> tuple[str, dict[str, Any]]:
         NoDaemonError: none runs there.
         DaemonError: it can't be asked.
     """
-    from tapkit.run.control_client import ask
-    from tapkit.run.finding_daemons import find
+    from tapkit.run.control.client import ask
+    from tapkit.run.control.finding import find
 
     pidfile = find(where)
     return pidfile, ask_living(pidfile, lambda: ask(pidfile, "status"))
@@ -38,8 +38,8 @@ def asked(where: str | None, command: str, limit: float, **arguments: Any) -> An
         NoDaemonError: none runs there.
         DaemonError: it can't be asked, or it refuses.
     """
-    from tapkit.run.control_client import ask
-    from tapkit.run.finding_daemons import find
+    from tapkit.run.control.client import ask
+    from tapkit.run.control.finding import find
 
     pidfile = find(where)
     return ask_living(pidfile, lambda: ask(pidfile, command, limit, **arguments))
@@ -52,8 +52,8 @@ def ask_living(pidfile: str, question: Any) -> Any:
         NoDaemonError: no daemon holds the pidfile.
         DaemonError: one does and can't be asked, or it refuses.
     """
-    from tapkit.run.control_client import NobodyListensError
-    from tapkit.run.finding_daemons import NoDaemonError, holds
+    from tapkit.run.control.client import NobodyListensError
+    from tapkit.run.control.finding import NoDaemonError, holds
 
     try:
         return question()

@@ -61,7 +61,7 @@ def _put_together(
 ) -> tuple[Any, str]:
     """The Application to save, and the file to save it in."""
     from tapkit import application as applications
-    from tapkit.run import privileges
+    from tapkit.run.process import privileges
 
     uid = arguments["--uid"] and privileges.user_id(arguments["--uid"])
     gid = arguments["--gid"] and privileges.group_id(arguments["--gid"])

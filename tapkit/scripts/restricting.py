@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tapkit.image.loading import Loader
     from tapkit.image.permitted import Permitted
     from tapkit.image.rows import Loaded
-    from tapkit.run.snapshot import SavePolicy
+    from tapkit.run.saving.policy import SavePolicy
 
     Source = Callable[[], tuple[Application, SavePolicy]]
 

@@ -17,7 +17,7 @@ def daemons_of(path: str) -> list[int]:
     """The process numbers of this user's twistds that were started with this file."""
     import psutil
 
-    from tapkit.run import titles
+    from tapkit.run.process import titles
 
     found = []
     me = os.getuid()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from tapkit.run.snapshot import SavePolicy
+    from tapkit.run.saving.policy import SavePolicy
 
 SECOND = 1.0
 """The shortest time between two snapshots; each costs a fork and an fsync."""
@@ -30,7 +30,7 @@ def policy(arguments: dict[str, Any]) -> Callable[[tuple[str, ...]], SavePolicy]
         raise UsageError("--save-every and --no_save contradict each other", None, "give one")
 
     def make(notes: tuple[str, ...]) -> SavePolicy:
-        from tapkit.run.snapshot import SavePolicy
+        from tapkit.run.saving.policy import SavePolicy
 
         if arguments["--no_save"]:
             return SavePolicy(None, "--no_save", notes=notes)
@@ -57,7 +57,7 @@ def resumed(program: str, image: str) -> tuple[str, tuple[str, ...]]:
     Raises:
         ImageError: there is none, or one that others could have written.
     """
-    from tapkit.run import generations
+    from tapkit.run.saving import generations
 
     found = generations.newest(image, ".")
     notes = [f"skipped, it is damaged: {told}" for told in found.skipped]

@@ -108,7 +108,7 @@ def loader(arguments: dict[str, Any]) -> Callable[[str, str | None], Application
 def _refuse_journal(application: Application, path: str) -> None:
     """What is saved of an encrypted image is never in the clear; a journal would be."""
     from tapkit.errors import ImageError
-    from tapkit.run import journaling
+    from tapkit.run.saving import journaling
 
     if journaling.services_of(application):
         raise ImageError(

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from tapkit.application import Application
     from tapkit.run.instruments import Instruments
     from tapkit.run.launch import Settings
-    from tapkit.run.origin import Origin
-    from tapkit.run.privileges import Identity
-    from tapkit.run.snapshot import SavePolicy
+    from tapkit.run.process.privileges import Identity
+    from tapkit.run.reload.origin import Origin
+    from tapkit.run.saving.policy import SavePolicy
 
     Source = Callable[[], tuple[Application, SavePolicy]]
 
@@ -48,7 +48,7 @@ def _run(arguments: dict[str, Any]) -> int:
     if arguments["--help-reactors"]:
         print(_reactors(), end="")
         return EXIT_OK
-    from tapkit.run import origin
+    from tapkit.run.reload import origin
 
     begun = origin.of_this_process()
     try:
@@ -136,7 +136,7 @@ def _settings(arguments: dict[str, Any]) -> Settings:
 def _workers(text: str) -> int:
     if text == "1":
         return 1
-    from tapkit.run.workers import count_of
+    from tapkit.run.workers.master import count_of
 
     return count_of(text)
 
@@ -146,7 +146,7 @@ def _debuggable(arguments: dict[str, Any]) -> str | None:
 
 
 def _identity(arguments: dict[str, Any]) -> Identity:
-    from tapkit.run import privileges
+    from tapkit.run.process import privileges
 
     user, group = arguments["--uid"], arguments["--gid"]
     return privileges.Identity(
@@ -157,8 +157,7 @@ def _identity(arguments: dict[str, Any]) -> Identity:
 
 
 def _instruments(arguments: dict[str, Any]) -> Instruments:
-    from tapkit.run import profiling
-    from tapkit.run.instruments import Instruments
+    from tapkit.run.instruments import Instruments, profiling
 
     profile = None
     if arguments["--profile"]:
@@ -280,7 +279,7 @@ def _from_image(path: str, form: str | None, arguments: dict[str, Any]) -> Sourc
 def _from_script(path: str) -> Source:
     def load() -> tuple[Application, SavePolicy]:
         from tapkit import application
-        from tapkit.run.snapshot import SavePolicy
+        from tapkit.run.saving.policy import SavePolicy
 
         return application.run_script(path), SavePolicy(None, "it comes from a script")
 
@@ -294,7 +293,7 @@ def _from_builder(name: str, argv: list[str]) -> Source:
 
     def load() -> tuple[Application, SavePolicy]:
         from tapkit import application
-        from tapkit.run.snapshot import SavePolicy
+        from tapkit.run.saving.policy import SavePolicy
 
         made = application.new(name, built.service)
         return made, SavePolicy(None, "it comes from no image; mktap makes one")

@@ -23,9 +23,9 @@ from tapkit import application as applications
 from tapkit import image
 from tapkit.application import Application
 from tapkit.errors import TapkitError
-from tapkit.run import forking, generations
-from tapkit.run.saver import Saver
-from tapkit.run.snapshot import SavePolicy
+from tapkit.run.saving import forking, generations
+from tapkit.run.saving.policy import SavePolicy
+from tapkit.run.saving.saver import Saver
 from tests.faults import ledger
 from tests.faults.ledger import Ledger
 

@@ -167,6 +167,8 @@ def add_signature(path: str, stated: Statement) -> None:
 
 def remove_signature(path: str) -> None:
     """Remove the file of signatures beside an image, if there is one."""
+    if not os.path.lexists(path + trailer.SIDECAR):
+        return
     try:
         os.unlink(path + trailer.SIDECAR)
     except FileNotFoundError:

@@ -9,12 +9,14 @@ import time
 
 from tapkit.application import Application
 from tapkit.net import inherited
-from tapkit.run import runner, succession, systemd
+from tapkit.run import runner
 from tapkit.run.daemon import Daemon
-from tapkit.run.fork_server import Reports
-from tapkit.run.handover import wind_down
-from tapkit.run.snapshot import SavePolicy
+from tapkit.run.reload import succession
+from tapkit.run.reload.handover import wind_down
+from tapkit.run.saving.policy import SavePolicy
 from tapkit.run.stopping import StopRules
+from tapkit.run.systemd import notify as systemd
+from tapkit.run.workers.fork_server import Reports
 
 SHORT_LIFE = 10.0  # seconds; who dies sooner is restarted later
 FIRST_DELAY = 0.1  # seconds until a worker that died soon is restarted

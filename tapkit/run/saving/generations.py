@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tapkit.errors import ImageError, TapkitError
 from tapkit.image import age_header, files, forms, header, tap, trailer
-from tapkit.run.snapshot import SHUTDOWN, SNAPSHOT
+from tapkit.run.saving.policy import SHUTDOWN, SNAPSHOT
 
 
 class Found(NamedTuple):

@@ -17,8 +17,8 @@ from tapkit import __version__
 from tapkit.names import qualified_name
 from tapkit.net.connection import Address
 from tapkit.run import logs
-from tapkit.run.log_files import FileLog
-from tapkit.run.log_sinks import StreamLog, SyslogLog
+from tapkit.run.logs.files import FileLog
+from tapkit.run.logs.sinks import StreamLog, SyslogLog
 
 if TYPE_CHECKING:
     from tapkit.run.daemon import Daemon
@@ -56,7 +56,7 @@ def status(daemon: Daemon) -> dict[str, Any]:
 
 
 def saved(daemon: Daemon) -> dict[str, Any] | None:
-    """The last save, or the attempt at one: the fields of `tapkit.run.snapshot.Saved`."""
+    """The last save, or the attempt at one: the fields of `tapkit.run.saving.policy.Saved`."""
     return None if daemon.last_save is None else daemon.last_save._asdict()
 
 

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 from tapkit.errors import DaemonError, UsageError
 from tapkit.names import suggestion
-from tapkit.run import control_sockets
-from tapkit.run.control_client import NobodyListensError, ask
+from tapkit.run.control import sockets as control_sockets
+from tapkit.run.control.client import NobodyListensError, ask
 
 DEFAULT_PIDFILE = "twistd.pid"
 LIST_LIMIT = 2.0  # seconds for each of many daemons to answer

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tapkit.run import profiling, spew
-from tapkit.run.profiling import Profile
+from tapkit.run.instruments import profiling, spew
+from tapkit.run.instruments.profiling import Profile
 
 
 class Instruments(NamedTuple):
@@ -37,7 +37,7 @@ class Instruments(NamedTuple):
     def _debugged(self, body: Callable[[], None]) -> None:
         if not self.debug:
             return body()
-        from tapkit.run import debugging  # pdb is slow to import
+        from tapkit.run.instruments import debugging  # pdb is slow to import
 
         debugging.listen()
         try:

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Callable
 
 from tapkit.errors import DaemonError
-from tapkit.run import titles
+from tapkit.run.process import titles
 
 log = logging.getLogger("tapkit.pidfile")
 

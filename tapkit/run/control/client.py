@@ -7,8 +7,7 @@ import time
 from typing import Any
 
 from tapkit.errors import DaemonError
-from tapkit.run import control_protocol as protocol
-from tapkit.run import control_sockets as sockets
+from tapkit.run.control import protocol, sockets
 
 ANSWER_LIMIT = 5.0  # seconds; a daemon answers within a tenth of one unless something blocks it
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tapkit.errors import DaemonError
-from tapkit.run import succession
-from tapkit.run.channel import LoopChannel
+from tapkit.run.reload import succession
+from tapkit.run.reload.channel import LoopChannel
 
 END_LIMIT = 2.0  # seconds for a new process that failed to end, before it is killed
 

@@ -21,10 +21,10 @@ import stat
 from tapkit.application import Application
 from tapkit.errors import DaemonError
 from tapkit.image import files
-from tapkit.run import privileges
-from tapkit.run.pidfile import PidFile
-from tapkit.run.privileges import Identity
-from tapkit.run.snapshot import SavePolicy
+from tapkit.run.process import privileges
+from tapkit.run.process.pidfile import PidFile
+from tapkit.run.process.privileges import Identity
+from tapkit.run.saving.policy import SavePolicy
 
 log = logging.getLogger("tapkit.confine")
 
@@ -78,7 +78,7 @@ class Confinement:
         if self.chroot is not None:
             _enter(self.chroot, application, saving, pidfile)
         elif self._loses_imports():
-            from tapkit.run import preload
+            from tapkit.run.process import preload
 
             preload.all_that_may_be_needed()
             preload.explain_late_imports(f"by uid {self.identity.uid}")
@@ -101,13 +101,13 @@ class Confinement:
         uid = self.identity.uid
         if not uid or os.geteuid() != 0:
             return False
-        from tapkit.run import preload
+        from tapkit.run.process import preload
 
         return not preload.within_reach(uid, self._group(uid))
 
 
 def _enter(root: str, application: Application, saving: SavePolicy, pidfile: PidFile) -> None:
-    from tapkit.run import preload  # most daemons stay where they are
+    from tapkit.run.process import preload  # most daemons stay where they are
 
     preload.all_that_may_be_needed()
     inside = _renamed(root, os.getcwd()) or "/"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from tapkit.run.log_sinks import StreamLog
+from tapkit.run.logs.sinks import StreamLog
 
 _STREAMS = (1, 2)
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from tapkit.errors import DaemonError, UsageError
 from tapkit.names import suggestion
-from tapkit.run.log_files import FileLog
-from tapkit.run.log_sinks import Failures, Sink, StreamLog, SyslogLog
+from tapkit.run.logs.files import FileLog
+from tapkit.run.logs.sinks import Failures, Sink, StreamLog, SyslogLog
 
 _TEXT = "%(asctime)s [%(name)s] %(levelname)s: %(message)s"
 _TIME = "%Y-%m-%dT%H:%M:%S%z"

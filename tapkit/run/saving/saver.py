@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from tapkit.application import Application
 from tapkit.errors import DaemonError, JournalError, TapkitError, describe
-from tapkit.run import forking, generations, journaling
-from tapkit.run.snapshot import SHUTDOWN, SNAPSHOT, Saved, SavePolicy, now
+from tapkit.run.saving import forking, generations, journaling
+from tapkit.run.saving.policy import SHUTDOWN, SNAPSHOT, Saved, SavePolicy, now
 
 if TYPE_CHECKING:
     from tapkit.journal.commit import Journal

@@ -1,7 +1,7 @@
 """The new process of a hot restart: it takes over what its predecessor hands it.
 
 It was started by the same command line, with one end of a socket pair as an open descriptor,
-whose number is in `TAPKIT_HANDOVER`. What the two say is in `tapkit.run.handover`.
+whose number is in `TAPKIT_HANDOVER`. What the two say is in `tapkit.run.reload.handover`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tapkit.application import Carried
 from tapkit.errors import DaemonError
 from tapkit.net import inherited
 from tapkit.net.inherited import Handed
-from tapkit.run.channel import BlockingChannel
+from tapkit.run.reload.channel import BlockingChannel
 
 log = logging.getLogger("tapkit.reload")
 

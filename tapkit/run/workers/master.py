@@ -1,7 +1,7 @@
 """`twistd --workers N`: one application served by N processes on the same sockets.
 
 The application is loaded once, its ports are bound once, the privileges shed once; then workers
-are forked (`tapkit.run.fork_server`). The kernel gives each connection to whichever worker
+are forked (`tapkit.run.workers.fork_server`). The kernel gives each connection to whichever worker
 accepts first. (SO_REUSEPORT was rejected: each worker would have a queue of its own, and what
 waits in a dead worker's queue is reset.)
 
@@ -27,12 +27,13 @@ import msgpack  # type: ignore[import-untyped,unused-ignore]
 
 from tapkit.application import Application
 from tapkit.errors import DaemonError, UsageError
-from tapkit.run import fork_server, logs, runner
+from tapkit.run import logs, runner
 from tapkit.run.daemon import Daemon
-from tapkit.run.fork_server import ForkServer
-from tapkit.run.snapshot import SavePolicy
+from tapkit.run.saving.policy import SavePolicy
 from tapkit.run.stopping import StopRules
-from tapkit.run.worker import Worker, work
+from tapkit.run.workers import fork_server
+from tapkit.run.workers.fork_server import ForkServer
+from tapkit.run.workers.worker import Worker, work
 
 log = logging.getLogger("tapkit.workers")
 

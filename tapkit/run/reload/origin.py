@@ -10,12 +10,12 @@ from typing import NamedTuple
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED
 from tapkit.net import inherited
-from tapkit.run import systemd
-from tapkit.run.handover import Handover
-from tapkit.run.heir import CommandLine
-from tapkit.run.pidfile import PidFile
-from tapkit.run.succession import Successor, close_unclaimed, joined
-from tapkit.run.systemd import Notifier
+from tapkit.run.process.pidfile import PidFile
+from tapkit.run.reload.handover import Handover
+from tapkit.run.reload.heir import CommandLine
+from tapkit.run.reload.succession import Successor, close_unclaimed, joined
+from tapkit.run.systemd import notify as systemd
+from tapkit.run.systemd.notify import Notifier
 
 log = logging.getLogger("tapkit.reload")
 

@@ -22,7 +22,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from tapkit.errors import DaemonError
-from tapkit.run import privileges
+from tapkit.run.process import privileges
 
 STANDARD = (
     # of asyncio and concurrent.futures: the executor that resolves names

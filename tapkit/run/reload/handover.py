@@ -42,11 +42,11 @@ from tapkit.application import Application
 from tapkit.errors import DaemonError, describe
 from tapkit.image.seal import OPEN
 from tapkit.net import inherited
-from tapkit.run import journaling
-from tapkit.run.heir import END_LIMIT, CommandLine, Heir
-from tapkit.run.pidfile import PidFile
-from tapkit.run.snapshot import SHUTDOWN, SNAPSHOT, SavePolicy
-from tapkit.run.systemd import Notifier
+from tapkit.run.process.pidfile import PidFile
+from tapkit.run.reload.heir import END_LIMIT, CommandLine, Heir
+from tapkit.run.saving import journaling
+from tapkit.run.saving.policy import SHUTDOWN, SNAPSHOT, SavePolicy
+from tapkit.run.systemd.notify import Notifier
 from tapkit.service import IServiceCollection
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Handover:
         pidfile: held by this process.
         notifier: the supervisor to be told.
         limit: seconds for the successor to load, and again to start; None: no limit.
-        stays: this process stays and passes on signals (`tapkit.run.standing_in`); the
+        stays: this process stays and passes on signals (`tapkit.run.reload.standing_in`); the
             successor gets a session of its own: a terminal's Ctrl-C is for this one.
         obstacle: why there can be no successor.
     """

@@ -22,10 +22,9 @@ from tapkit.errors import DaemonError, TapkitError, describe
 from tapkit.names import suggestion
 from tapkit.net import inherited
 from tapkit.net.listening import identity
-from tapkit.run import control_protocol as protocol
-from tapkit.run import control_sockets as sockets
-from tapkit.run.pidfile import PidFile
-from tapkit.run.status import log_place, saved, status
+from tapkit.run.control import protocol, sockets
+from tapkit.run.control.status import log_place, saved, status
+from tapkit.run.process.pidfile import PidFile
 
 if TYPE_CHECKING:
     from tapkit.run.daemon import Daemon

@@ -1,0 +1,1 @@
+"""What a daemon and systemd say to each other."""
