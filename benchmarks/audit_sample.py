@@ -21,8 +21,8 @@ import image_objects
 from tapkit import image
 from tapkit.image import restricted
 from tapkit.image.audit import audit
+from tapkit.image.collector import no_collector
 from tapkit.image.forms import FORMS
-from tapkit.image.live import no_collector
 from tapkit.image.permitted import Permitted
 
 MAKERS = {"application": form_objects.application, "accounts": image_objects.accounts}

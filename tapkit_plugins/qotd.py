@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import re
 import stat
 from typing import Any, Protocol
@@ -80,6 +79,8 @@ class FortuneQuoter(Persistent):
     def quote(self) -> bytes:
         if self._version != _version_of(self.path):
             self._load_again()
+        import random  # a static quote, and a fast start, do without
+
         return random.choice(self._quotes)
 
     def _load_again(self) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tapkit import application, image
+from tapkit.image.collector import no_collector
 from tapkit.image.compare import ADDED, CHANGED, REMOVED, SHARED, Difference, differences
-from tapkit.image.live import no_collector
 from tapkit.image.nodes import NEWOBJ, STATE, Dict, Global, Image, Object
 from tapkit.image.pickled import decompile
 from tapkit.internet import TCPServer, UDPServer

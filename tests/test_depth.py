@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tapkit.errors import ImageError
-from tapkit.image import live
+from tapkit.image import dumping, live
 from tests.random_graphs import flat_dumps
 
 MILLION = 1_000_000
@@ -149,7 +149,7 @@ def test_long_chains_of_calls() -> None:
 
 @pytest.mark.parametrize("shared", [list, dict], ids=["list", "dict"])
 def test_long_chains_with_a_shared_container(shared: Any) -> None:
-    """Every link knows the container that holds all of them: live.dumps finds a way."""
+    """Every link knows the container that holds all of them: dumping.dumps finds a way."""
     first = chain(Link, FEW, double=True)
     everything = shared()
     link = first
@@ -158,7 +158,7 @@ def test_long_chains_with_a_shared_container(shared: Any) -> None:
         everything.append(link) if shared is list else everything.setdefault(link, 1)
         link = link.next
     for root in (first, everything):
-        loaded = live.loads(live.dumps(root).payload)
+        loaded = live.loads(dumping.dumps(root).payload)
         head = loaded if root is first else next(iter(loaded))
         assert length_of(head) == FEW == len(head.all)
 
@@ -207,7 +207,7 @@ def test_what_is_left_to_recursion(make: Callable[[int], Any]) -> None:
 
     def dump() -> None:
         try:
-            live.dumps(make(FEW), "application")
+            dumping.dumps(make(FEW), "application")
         except ImageError as error:
             said.append(str(error))
 

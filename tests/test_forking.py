@@ -21,7 +21,7 @@ import pytest
 
 from tapkit.errors import DaemonError, ImageError
 from tapkit.run import reactors
-from tapkit.run.saving import forking
+from tapkit.run.saving import forking, memory
 from tests.place import PATIENCE, ROOT, has_ended
 from tests.test_snapshot import LOOPS
 
@@ -223,10 +223,24 @@ def test_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less available than the process has: not tried, and told in MiB."""
     assert forking.memory_is_short() is None
     size = psutil.Process().memory_info().rss
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": size // 2}))
+    monkeypatch.setattr(memory, "available", lambda: size // 2)
     said = forking.memory_is_short()
     assert said is not None
     assert f"{(size // 2) >> 20} MiB of memory are available" in said
+
+
+def test_memory_is_what_psutil_says() -> None:
+    """In bytes, about: both change while one looks."""
+    assert memory.resident() == pytest.approx(psutil.Process().memory_info().rss, rel=0.2)
+    assert memory.available() == pytest.approx(psutil.virtual_memory().available, rel=0.2)
+
+
+def test_memory_of_which_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chroot without /proc: the fork is tried."""
+    for name in ("resident", "available"):
+        with monkeypatch.context() as patch:
+            patch.setattr(memory, name, lambda: None)
+            assert forking.memory_is_short() is None
 
 
 def test_a_file_size_limit_is_an_error(tmp_path: Any) -> None:

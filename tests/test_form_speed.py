@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapkit import image
-from tapkit.image import decompile, live, naming, tas, tax
+from tapkit.image import decompile, dumping, naming, tas, tax
 from tapkit.image.nodes import NEWOBJ, STATE, Dict, Global, Image, Object, difference
 from tests.place import PATIENCE, ROOT
 
@@ -60,7 +60,7 @@ def test_what_is_shared_is_known_from_the_pickle(graph):
 @given(graphs())
 def test_what_is_known_to_be_shared_changes_no_text(graph):
     """A text is the same, whether the pickle told what is shared or the graph was searched."""
-    stream = live.dumps(graph, out_of_band=False).payload
+    stream = dumping.dumps(graph, out_of_band=False).payload
     known, searched = decompile.decompile(stream), decompile.decompile(stream)
     searched.shared = None
     assert tax.write(known) == tax.write(searched)

@@ -11,6 +11,7 @@ from tapkit import application
 from tapkit.errors import ImageError, TapkitError
 from tapkit.image import files
 from tapkit.run.saving import generations
+from tapkit.run.saving.sweeping import sweep
 from tests.faults import ledger
 
 
@@ -141,7 +142,7 @@ def test_sweep(tmp_path: Path) -> None:
     others = [f".x.tap.{mark}", f".y-snapshot.tap.{mark}", "x-snapshot.tap", f".x-snapshot.{mark}"]
     for name in (*saves, journal, *others):
         (tmp_path / name).touch()
-    generations.sweep(str(tmp_path), "x")
+    sweep(str(tmp_path), "x")
     assert sorted(os.listdir(tmp_path)) == sorted([journal, *others])
-    generations.sweep(str(tmp_path), "x", journal=True)
+    sweep(str(tmp_path), "x", journal=True)
     assert sorted(os.listdir(tmp_path)) == sorted(others)

@@ -21,7 +21,7 @@ import pytest
 
 from tapkit import styles
 from tapkit.errors import ImageError
-from tapkit.image import live, offenders
+from tapkit.image import dumping, live, offenders
 
 
 class Box:
@@ -40,7 +40,7 @@ class Connection(styles.Ephemeral):
 
 def refused(root: Any, name: str = "application") -> str:
     with pytest.raises(ImageError) as caught:
-        live.dumps(root, name)
+        dumping.dumps(root, name)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -204,7 +204,7 @@ def test_objects_that_refuse_themselves() -> None:
 
 def test_a_queue_that_pickles_itself() -> None:
     """A subclass that says how it is pickled is believed."""
-    assert live.loads(live.dumps(Replayed()).payload).items == [1]
+    assert live.loads(dumping.dumps(Replayed()).payload).items == [1]
 
 
 class Replayed(asyncio.Queue):  # type: ignore[type-arg]
@@ -218,7 +218,7 @@ def test_live_connections_are_left_out(caplog: pytest.LogCaptureFixture) -> None
     """What is reachable only through them goes with them; each is logged with its path."""
     caplog.set_level(logging.INFO, "tapkit.image")
     root = Box(factory=Box(connections={Connection()}, last=Connection(), served=7))
-    loaded = live.loads(live.dumps(root, "application").payload)
+    loaded = live.loads(dumping.dumps(root, "application").payload)
     assert loaded.factory.served == 7
     assert not loaded.factory.last
     assert [type(each) for each in loaded.factory.connections] == [styles.LeftOut]
@@ -237,8 +237,8 @@ def test_what_is_reachable_besides_is_refused() -> None:
 def test_many_connections_are_logged_briefly(caplog: pytest.LogCaptureFixture) -> None:
     """Ten thousand connections do not fill the log."""
     caplog.set_level(logging.INFO, "tapkit.image")
-    live.dumps([Connection() for _ in range(50)])
-    assert len(caplog.records) == live.LOGGED + 1
+    dumping.dumps([Connection() for _ in range(50)])
+    assert len(caplog.records) == dumping.LOGGED + 1
     assert "40 more" in caplog.records[-1].getMessage()
 
 
@@ -255,9 +255,9 @@ def test_the_collector_is_as_it_was(enabled: bool) -> None:
     was = gc.isenabled()
     (gc.enable if enabled else gc.disable)()
     try:
-        live.loads(live.dumps(Looking()).payload)
+        live.loads(dumping.dumps(Looking()).payload)
         with pytest.raises(ImageError):
-            live.dumps(threading.Lock())
+            dumping.dumps(threading.Lock())
         assert gc.isenabled() is enabled
         assert seen == [False]
     finally:
@@ -276,7 +276,7 @@ def test_a_failing_setstate() -> None:
     fragile = Fragile()
     fragile.x = 1  # type: ignore[attr-defined]
     with pytest.raises(ImageError) as caught:
-        live.loads(live.dumps(fragile).payload, None, "qotd.tap")
+        live.loads(dumping.dumps(fragile).payload, None, "qotd.tap")
     said = str(caught.value)
     assert "loading a tests.test_live.Fragile (in its __setstate__) failed" in said
     assert "ValueError: the state is not mine" in said
@@ -287,7 +287,7 @@ def test_a_failing_setstate() -> None:
 
 def test_a_class_that_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Module and name, and what to do; a missing module is another message."""
-    payload = live.dumps(Fragile).payload
+    payload = dumping.dumps(Fragile).payload
     monkeypatch.delattr(sys.modules[__name__], "Fragile")
     with pytest.raises(ImageError) as caught:
         live.loads(payload, None, "qotd.tap")
@@ -307,7 +307,7 @@ def test_a_module_that_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.syspath_prepend(tmp_path)
     import brittle  # type: ignore[import-not-found]
 
-    payload = live.dumps(brittle.Thing()).payload
+    payload = dumping.dumps(brittle.Thing()).payload
     del sys.modules["brittle"]
     (tmp_path / "brittle.py").write_text("x = 1\n\nraise RuntimeError('no luck today')\n")
     with pytest.raises(ImageError) as caught:
@@ -325,9 +325,9 @@ def test_no_pickle_at_all() -> None:
 
 def test_what_the_pickler_knows() -> None:
     """Modules by name, code by value, buffers apart."""
-    by_name = live.dumps(Box(path=Path("x")))
+    by_name = dumping.dumps(Box(path=Path("x")))
     assert "tests" in by_name.modules
     assert not by_name.by_value
-    assert live.dumps(lambda: 1).by_value
+    assert dumping.dumps(lambda: 1).by_value
     file = io.BytesIO(b"kept")
-    assert live.loads(live.dumps(file).payload).read() == b"kept"
+    assert live.loads(dumping.dumps(file).payload).read() == b"kept"

@@ -14,7 +14,7 @@ import pytest
 
 from tapkit import image
 from tapkit.errors import ImageError
-from tapkit.image import live, placeholders
+from tapkit.image import dumping, live, placeholders
 from tapkit.image.lenient import placeholders_allowed
 from tests.place import Place
 
@@ -166,9 +166,9 @@ def test_kept_without_loss(gone: types.ModuleType, case: str, form: str) -> None
 
 def test_the_class_alone_is_gone(gone: types.ModuleType) -> None:
     """A module that is there without the class is no obstacle."""
-    saved = live.dumps(attributes(gone.Plain(), kept=True)).payload
+    saved = dumping.dumps(attributes(gone.Plain(), kept=True)).payload
     del gone.Plain  # type: ignore[attr-defined]
-    again = live.dumps(leniently(saved)).payload
+    again = dumping.dumps(leniently(saved)).payload
     back = live.loads(again, None)  # what was put there is still found
     assert back.stands_for == "gone.things.Plain"
     things = bring_back()
@@ -181,14 +181,14 @@ def test_a_class_that_refuses_its_state(
 ) -> None:
     """What a class does not take any more is kept, and taken by the class that does."""
     picky = [attributes(gone.Picky(), bad=1), attributes(gone.Picky(), good=2)]
-    saved = live.dumps(picky).payload
+    saved = dumping.dumps(picky).payload
     with pytest.raises(ImageError, match=r"gone\.things\.Picky \(in its __setstate__\)"):
         live.loads(saved)
     with caplog.at_level(logging.WARNING):
         loaded = leniently(saved)
     assert [placeholders.is_stand_in(one) for one in loaded] == [True, True]
     assert "I don't take that" in caplog.text
-    again = live.dumps(loaded).payload
+    again = dumping.dumps(loaded).payload
     gone.Picky.__setstate__ = lambda self, state: vars(self).update(state)  # type: ignore[attr-defined]
     assert [vars(one) for one in live.loads(again)] == [{"bad": 1}, {"good": 2}]
     assert {type(one) for one in live.loads(again)} == {gone.Picky}
@@ -196,7 +196,7 @@ def test_a_class_that_refuses_its_state(
 
 def test_never_silent(gone: types.ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     """Without being asked for there are none; each is logged, and says what it stands for."""
-    saved = live.dumps([attributes(gone.Plain(), name="n"), gone.Outer.Inner().hook]).payload
+    saved = dumping.dumps([attributes(gone.Plain(), name="n"), gone.Outer.Inner().hook]).payload
     take_away()
     with pytest.raises(ImageError, match=r"needs gone\.things\.\w+, and no module is named 'gone'"):
         live.loads(saved)

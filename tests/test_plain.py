@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapkit import styles
-from tapkit.image import flat, live, plain
+from tapkit.image import dumping, flat, live, plain
 from tests import graphs, random_graphs
 from tests.test_depth import Link, chain, length_of
 
@@ -75,7 +75,7 @@ def test_code_by_value(make: Callable[[], Any]) -> None:
 def test_large_graphs_are_plain() -> None:
     """However many objects: as long as it is not deep, no walk, and nothing of tapkit's in it."""
     root = [random_graphs.Plain(n) for n in range(1000)]
-    payload = live.dumps(root).payload
+    payload = dumping.dumps(root).payload
     assert payload == cloudpickle.dumps(root, protocol=5)
     assert b"tapkit" not in payload
 
@@ -164,7 +164,7 @@ def test_registered_reducers_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(copyreg.dispatch_table, Link, lambda link: (complex, (link.next, 0)))
     link = Link()
     link.next = 7
-    assert live.loads(live.dumps([link]).payload) == [7 + 0j]
+    assert live.loads(dumping.dumps([link]).payload) == [7 + 0j]
 
 
 # -- where recursion ends
@@ -206,7 +206,7 @@ def _lists(depth: int) -> Any:
 
 
 def saves_all(root: Any, length: int) -> bool:
-    return length_of(live.loads(live.dumps(root).payload)) == length
+    return length_of(live.loads(dumping.dumps(root).payload)) == length
 
 
 def lengths_at_the_limit(kind: Any) -> range:
@@ -275,7 +275,7 @@ def test_failures_are_not_tried_again() -> None:
             raise ValueError("never")
 
     with pytest.raises(live.ImageError, match="never"):
-        live.dumps([Failing()])
+        dumping.dumps([Failing()])
     assert len(asked) == 2
 
 
@@ -299,7 +299,7 @@ def test_without_room_the_flat_pickler_serves() -> None:
     root = chain(Link, 5000)
     before = threading.stack_size(256 * 1024)
     try:
-        thread = threading.Thread(target=lambda: done.append(live.dumps(root)))
+        thread = threading.Thread(target=lambda: done.append(dumping.dumps(root)))
         thread.start()
         thread.join(60)
     finally:
@@ -315,14 +315,14 @@ def test_a_raised_limit_does_not_crash(wrap: str) -> None:
     code = f"""
 import sys
 sys.setrecursionlimit(1_000_000)
-from tapkit.image import live
+from tapkit.image import dumping, live
 from tests.test_depth import Link
 link = None
 for _ in range(50_000):
     before = Link()
     before.next = {wrap}
     link = before
-print(len(live.dumps(link).payload) > 500_000, flush=True)
+print(len(dumping.dumps(link).payload) > 500_000, flush=True)
 import os
 os._exit(0)  # freeing the chain recurses, too
 """

@@ -17,7 +17,7 @@ import pytest
 
 from tapkit import image
 from tapkit.errors import ImageError
-from tapkit.image import header, live, tap
+from tapkit.image import dumping, header, tap
 
 zstandard = pytest.importorskip("zstandard")
 
@@ -157,7 +157,7 @@ def test_foreign_files(content: bytes, said: str) -> None:
 
 def header_of(**changes: Any) -> bytes:
     """An image of None whose header is changed; its digests are right."""
-    pickled = live.dumps(None)
+    pickled = dumping.dumps(None)
     info = header.made_here([])
     known = {key: getattr(info, key) for key in header._TYPES}
     known |= {"size": len(pickled.payload), "stored": len(pickled.payload)} | changes

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tapkit.errors import ImageError
-from tapkit.image import live, nodes, tas
+from tapkit.image import dumping, nodes, tas
 from tapkit.image.nodes import Global, Image
 from tapkit.image.pickled import decompile
 from tapkit.image.tas import fast
@@ -152,7 +152,7 @@ def sources() -> list[bytes]:
     found = [path.read_bytes() for path in GOLDEN]
     found += [tas.write(decompile(pickle.dumps([graph(), graph()], 4))) for graph in graphs.PLAIN]
     for seed in range(25):
-        image = decompile(live.dumps(a_graph(seed, 3 + seed % 20)).payload)
+        image = decompile(dumping.dumps(a_graph(seed, 3 + seed % 20)).payload)
         found += [tas.write(image), tas.write(image, tas.learn(image.names))]
     return found
 

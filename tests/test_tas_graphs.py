@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import tapkit
 from tapkit import styles
 from tapkit.errors import ImageError
-from tapkit.image import live, nodes, tas
+from tapkit.image import dumping, nodes, tas
 from tapkit.image.nodes import NEWOBJ, REDUCE, STATE, Dict, Global, Image, Object
 from tapkit.image.pickled import assemble, decompile
 from tests import graphs
@@ -47,7 +47,7 @@ def test_run_makes_what_unpickling_makes(graph: Graph, protocol: int) -> None:
 @pytest.mark.parametrize("graph", graphs.PLAIN, ids=lambda graph: graph.__name__)
 def test_the_flat_pickler_s_streams(graph: Graph) -> None:
     """What tapkit itself saves makes the same round trip."""
-    assert difference(decompile(live.dumps(graph(), out_of_band=False).payload)) is None
+    assert difference(decompile(dumping.dumps(graph(), out_of_band=False).payload)) is None
 
 
 @pytest.mark.parametrize("graph", graphs.BY_VALUE, ids=lambda graph: graph.__name__)
@@ -74,7 +74,7 @@ def test_random_graphs(start: int) -> None:
     """Graphs of all kinds at random: read the same nodes, run the same shape, in any case."""
     ran = 0
     for seed in range(start, start + 25):
-        image = decompile(live.dumps(a_graph(seed, 3 + seed % 20)).payload)
+        image = decompile(dumping.dumps(a_graph(seed, 3 + seed % 20)).payload)
         try:
             expected = loaded(image)
         except Exception:  # half-made keys: pickle's own order fails on these graphs
@@ -91,7 +91,7 @@ def test_random_graphs_of_known_classes() -> None:
     """What is known of the classes changes the words - calls, links - and nothing else."""
     links = calls = 0
     for seed in range(150):
-        image = decompile(live.dumps(a_graph(seed, 3 + seed % 20)).payload)
+        image = decompile(dumping.dumps(a_graph(seed, 3 + seed % 20)).payload)
         known = tas.learn(image.names)
         source, back = round_trip(image, known)
         assert nodes.difference(image.root, back.root) is None, seed

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 import pytest
 
-from tapkit.image import live, nodes, tas
+from tapkit.image import dumping, nodes, tas
 from tapkit.image.nodes import NEWOBJ, STATE, Dict, Global, Image, Object
 from tapkit.image.pickled import decompile
 from tapkit.image.tas.layout import quoted, quoted_bytes
@@ -245,7 +245,7 @@ def _samples() -> Iterator[tuple[str, bytes]]:
     for graph in graphs.BY_VALUE:
         yield graph.__name__, cloudpickle.dumps(graph())
     for seed in range(25):
-        yield f"random{seed}", live.dumps(a_graph(seed, 5 + seed % 20)).payload
+        yield f"random{seed}", dumping.dumps(a_graph(seed, 5 + seed % 20)).payload
 
 
 Tool = Callable[..., str]

@@ -348,3 +348,16 @@ def _is_daemon(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return process.is_running()
     return False
+
+
+def test_the_collector_is_on_again(place: Place) -> None:
+    """A start does without the garbage collector; the daemon that serves has it."""
+    (place.path / "app.tac").write_text(
+        "import gc, logging\n"
+        "from tapkit import application, internet\n"
+        "def tell():\n"
+        "    logging.getLogger('app').info('the collector is %s', gc.isenabled())\n"
+        "application = application.new('app', internet.TimerService(0.05, tell))\n"
+    )
+    with place.foreground("-n", "-y", "app.tac"):
+        wait_for("it to be on", lambda: "the collector is True" in place.log("foreground.log"))

@@ -86,9 +86,11 @@ def signed(text: bytes) -> int:
     return int.from_bytes(text, "little", signed=True)
 
 
-def parse_int(text: bytes) -> Node:  # not int: compiled, that would make an int of a bool
+def parse_int(text: bytes) -> Node:
     """INT: a number, but 00 and 01 are False and True."""
-    return {b"00": False, b"01": True}[text] if text in (b"00", b"01") else int(text, 0)
+    if text in (b"00", b"01"):  # in two statements: one that is compiled makes an int of a bool
+        return text == b"01"
+    return int(text, 0)
 
 
 def parse_long(text: bytes) -> int:

@@ -43,8 +43,8 @@ for `obj` itself, so that what follows completes the object where it is, and
 `tapkit.styles.last(parts)` for its last part.
 
 Neither direction recurses per level of the graph, nor hashes or compares nodes. Whoever calls
-them with a large image does so with the garbage collector off (`live.no_collector`): both make a
-great many containers at once, and it would look at all of them again and again.
+them with a large image does so with the garbage collector off (`collector.no_collector`): both
+make a great many containers at once, and it would look at all of them again and again.
 """
 
 from __future__ import annotations

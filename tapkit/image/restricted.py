@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any, NoReturn
 
 from tapkit.errors import ImageError
-from tapkit.image import header, live, pickled, tap
+from tapkit.image import collector, header, live, pickled, tap
 from tapkit.image.audit.called import called
 from tapkit.image.audit.linear import check_limits
 from tapkit.image.audit.places import Places
@@ -59,7 +59,7 @@ def load(row: Form, data: Any, where: str, permitted: Permitted) -> Loaded:
     image, info = row.decode(data, where)
     check(image, permitted, where)
     header.check_needs(info, where)
-    with live.no_collector():
+    with collector.no_collector():
         stream = io.BytesIO(pickled.assemble(image))
     del image
     return Loaded(live.upgraded(lambda: _Unpickler(stream, permitted).load(), where), info)
@@ -97,7 +97,7 @@ def check(image: Image, permitted: Permitted, where: str) -> None:
     Raises:
         ImageError: naming what, the attribute paths, and the options that would permit it.
     """
-    with live.no_collector():
+    with collector.no_collector():
         survey = Survey(image)
         found = _Refusals(image, survey, permitted)
     if not found.told:

@@ -43,20 +43,20 @@ class Loaded(NamedTuple):
 
 
 def dump_tap(obj: Any, root: str, meta: dict[str, Any], previous: Previous) -> bytes:
-    from tapkit.image import live, tap
+    from tapkit.image import dumping, tap
 
     encoding = meta.pop("encoding", "raw")
     carried = meta.pop("carried", ())
-    stream = live.dumps(obj, root)
+    stream = dumping.dumps(obj, root)
     needed = [name for name in stream.modules if name not in carried]
     info = header.made_here(needed, by_value=stream.by_value, **meta)
     return b"".join(tap.write(stream.payload, stream.buffers, info, encoding))
 
 
 def rehearse_tap(obj: Any, root: str) -> None:
-    from tapkit.image import live
+    from tapkit.image import dumping
 
-    live.dumps(obj, root)  # the header can't fail, and looks for the versions of all modules
+    dumping.dumps(obj, root)  # the header can't fail, and looks for the versions of all modules
 
 
 def load_tap(data: Any, where: str, *, intact: bool = False) -> Loaded:
@@ -72,20 +72,20 @@ def load_intact_tap(data: Any, where: str) -> Loaded:
 
 
 def decode_tap(data: Any, where: str) -> tuple[nodes.Image, ImageInfo]:
-    from tapkit.image import live, pickled, tap
+    from tapkit.image import collector, live, pickled, tap
 
     info, payload, buffers = tap.read(data, where)
     try:
-        with live.no_collector():
+        with collector.no_collector():
             return pickled.decompile(bytes(payload), buffers or None), info
     except ImageError as error:
         raise live.placed(error, where) from error
 
 
 def encode_tap(image: nodes.Image, info: ImageInfo, previous: bytes | None) -> bytes:
-    from tapkit.image import live, pickled, tap
+    from tapkit.image import collector, pickled, tap
 
-    with live.no_collector():
+    with collector.no_collector():
         payload = pickled.assemble(image)
     return b"".join(tap.write(payload, [], info, info.encoding))
 
@@ -125,10 +125,10 @@ class TextForm:
         self._write = write
 
     def dump(self, obj: Any, root: str, meta: dict[str, Any], previous: Previous) -> bytes:
-        from tapkit.image import live, pickled
+        from tapkit.image import collector, dumping, pickled
 
-        stream = live.dumps(obj, root, out_of_band=False)
-        with live.no_collector():
+        stream = dumping.dumps(obj, root, out_of_band=False)
+        with collector.no_collector():
             return self._write(pickled.decompile(stream.payload), previous())
 
     def rehearse(self, obj: Any, root: str) -> None:
@@ -138,9 +138,9 @@ class TextForm:
         """What the text needs is not looked for beforehand, as in a `.tap`, whose header names
         it: here that would be one more walk over all the nodes. Loading says what is missing.
         """
-        from tapkit.image import live, pickled
+        from tapkit.image import collector, live, pickled
 
-        with live.no_collector():
+        with collector.no_collector():
             image = self._read(bytes(data), where)
             info = header.made_here([], name=_name_of(image.root), form=self._name)
             payload = pickled.assemble(image)
@@ -148,9 +148,9 @@ class TextForm:
         return Loaded(live.loads(payload, None, where), info)
 
     def decode(self, data: Any, where: str) -> tuple[nodes.Image, ImageInfo]:
-        from tapkit.image import live, naming
+        from tapkit.image import collector, naming
 
-        with live.no_collector():
+        with collector.no_collector():
             image = self._read(bytes(data), where)
             called = naming.called(image)
         image.names = sorted(called)
@@ -162,9 +162,9 @@ class TextForm:
         return image, info
 
     def encode(self, image: nodes.Image, info: ImageInfo, previous: bytes | None) -> bytes:
-        from tapkit.image import live
+        from tapkit.image import collector
 
-        with live.no_collector():
+        with collector.no_collector():
             return self._write(image, previous)
 
     def inspect(self, data: Any, where: str) -> ImageInfo:

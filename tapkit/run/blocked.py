@@ -36,6 +36,8 @@ ATTEMPTS = 3
 # send one to the process and one to its group.
 ECHO = 0.1
 
+_UNWATCHED = "the stop is not watched, so what blocks it will not be broken off: %s"
+
 # Between two callbacks nothing hangs: here an exception would hit the loop itself.
 _LOOP_FILES = {asyncio.base_events.__file__, asyncio.events.__file__}
 
@@ -80,7 +82,10 @@ class Watch:
         elif not self._over.is_set():
             self._asked = time.monotonic()
             # Not threading.Thread: whom the signal interrupts may hold that module's lock.
-            _thread.start_new_thread(self._run, ())
+            try:
+                _thread.start_new_thread(self._run, ())
+            except RuntimeError as error:  # no memory, or too many: no reason not to stop
+                self._loop.call_soon_threadsafe(log.warning, _UNWATCHED, error)
 
     def end(self) -> None:
         """Watch no more: what follows may take its time."""

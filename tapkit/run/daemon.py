@@ -10,6 +10,7 @@ and nothing else, so what it can be asked is what is public here.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -19,7 +20,7 @@ from typing import Any, ClassVar
 
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED, DaemonError, TapkitError, describe
-from tapkit.run import logs, signals
+from tapkit.run import logs, signals, waking
 from tapkit.run.blocked import ECHO, Watch
 from tapkit.run.process import privileges
 from tapkit.run.reload.handover import Handover, wind_down
@@ -176,7 +177,8 @@ class Daemon:
         )
         signals.listen(self)
         try:
-            await self._live()
+            with waking.by_signals(asyncio.get_running_loop()):
+                await self._live()
         finally:
             self.watch.end()
 
@@ -202,6 +204,7 @@ class Daemon:
         self.saver.start_clock()
         if self.handover is not None:
             self.saver.tell = self.handover.notifier.status
+        gc.enable()  # off since the command began
         self._ready()
         await self._stop_asked.wait()
         await self._end_reload()
@@ -251,6 +254,7 @@ class Daemon:
             self._confine()
             self.saver.begin()
             await application.startService()
+            await asyncio.sleep(0)  # clients that wait are let in first: the rehearsal takes time
             self.saving.rehearse(application)
         except BaseException:
             await Stop(application, self._rules._replace(drain_timeout=0.0)).run()

@@ -60,7 +60,7 @@ _MOST = 50  # lines of a list, unless all are wanted
 
 def main(arguments: dict[str, Any]) -> int:
     """Run the command; `arguments` are docopt's."""
-    from tapkit.image.live import no_collector
+    from tapkit.image.collector import no_collector
 
     for name in arguments["--allow"]:
         if not all(part.isidentifier() for part in name.split(".")):

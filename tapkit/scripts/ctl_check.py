@@ -50,7 +50,7 @@ REPEATED = ("--identity",)
 def main(arguments: dict[str, Any]) -> int:
     """Run the command; `arguments` are docopt's."""
     from tapkit.image import header, requirements, schema
-    from tapkit.image.live import no_collector
+    from tapkit.image.collector import no_collector
     from tapkit.scripts.images import opened
 
     with no_collector():

@@ -58,7 +58,7 @@ def main(arguments: dict[str, Any]) -> int:
 
 
 def _diff(arguments: dict[str, Any]) -> int:
-    from tapkit.image.live import no_collector
+    from tapkit.image.collector import no_collector
 
     if arguments["A"] == arguments["B"] == "-":
         raise UsageError("there is one standard input", None, "name one of the two files")

@@ -229,8 +229,8 @@ def _changes(original: Original, nodes: Image) -> list[str] | None:
     """What the edit changed, a line each; None if the original could not be read."""
     from itertools import islice
 
+    from tapkit.image.collector import no_collector
     from tapkit.image.compare import differences
-    from tapkit.image.live import no_collector
 
     if original.nodes is None:
         return None

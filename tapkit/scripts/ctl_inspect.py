@@ -65,7 +65,7 @@ _INDENTED = 20  # levels of the tree that are indented
 
 def main(arguments: dict[str, Any]) -> int:
     """Run the command; `arguments` are docopt's."""
-    from tapkit.image.live import no_collector
+    from tapkit.image.collector import no_collector
     from tapkit.image.overview import overview
     from tapkit.scripts.images import opened
 

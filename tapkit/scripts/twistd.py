@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
+import gc
 import os
 
 from tapkit import usage
 from tapkit.errors import EXIT_OK, TapkitError, UsageError
-from tapkit.scripts import builders, ending, saving, sealing
+from tapkit.scripts import ending, saving, sealing
 from tapkit.scripts.console import command, complain
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing for --help
@@ -36,12 +36,22 @@ def main(argv: list[str], doc: str, default: Callable[[str], str] | None = None)
         default: makes the image that is run where none is named, given --rundir; returns its
             path. None: twistd.tap.
     """
-    more = functools.partial(builders.listing, PROGRAM)
 
     def run(arguments: dict[str, Any]) -> int:
         return _run(arguments | {"default": default})
 
-    return command(PROGRAM, argv, doc, run, more_help=more, repeated=sealing.REPEATED)
+    # Nothing that a start makes is garbage; the daemon turns the collector on when it is ready.
+    gc.disable()
+    try:
+        return command(PROGRAM, argv, doc, run, more_help=_commands, repeated=sealing.REPEATED)
+    finally:
+        gc.enable()
+
+
+def _commands() -> str:
+    from tapkit.scripts import builders  # an image is run without looking for plug-ins
+
+    return builders.listing(PROGRAM)
 
 
 def _run(arguments: dict[str, Any]) -> int:
@@ -288,6 +298,8 @@ def _from_script(path: str) -> Source:
 
 def _from_builder(name: str, argv: list[str]) -> Source:
     """Build at once: a mistyped option is told before a directory or a pidfile is touched."""
+    from tapkit.scripts import builders
+
     found = builders.find(PROGRAM)
     built = builders.build(PROGRAM, found, name, argv)
 

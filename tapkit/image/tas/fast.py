@@ -52,7 +52,9 @@ def _atom(text: str) -> Node:
         return text[1:-1]
     if text in _CONSTANTS:
         return _CONSTANTS[text]
-    return int(text) if text.lstrip("-").isdigit() else float(text)
+    if text.lstrip("-").isdigit():
+        return int(text)
+    return float(text)
 
 
 class Fast:

@@ -94,7 +94,9 @@ class Tokens:
         if first == '"':
             return unescaped(token)
         if first.isdigit() or first == "-":
-            return int(token) if token.lstrip("-").isdigit() else float(token)
+            if token.lstrip("-").isdigit():
+                return int(token)
+            return float(token)
         if first in _CLOSING:
             return self._container(first, depth + 1)
         if token[:2] == 'b"':

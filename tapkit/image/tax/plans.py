@@ -204,8 +204,10 @@ def value_of(kind: int, text: str) -> Any:
     if kind == STR:
         return text_of(text)
     if kind == INT:
-        return int(text) if text.isdigit() and len(text) < 19 and text.isascii() else int_of(text)
-    return float_of(text) if kind == FLOAT else bool_of(text)
+        return int_of(text)
+    if kind == FLOAT:
+        return float_of(text)
+    return bool_of(text)
 
 
 def int_of(text: str) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tapkit.run.instruments import profiling, spew
-from tapkit.run.instruments.profiling import Profile
+if TYPE_CHECKING:
+    from tapkit.run.instruments.profiling import Profile
 
 
 class Instruments(NamedTuple):
@@ -25,14 +25,19 @@ class Instruments(NamedTuple):
             What `body` raises.
         """
         if self.profile is not None:
+            from tapkit.run.instruments import profiling  # each is wanted rarely
+
             body = profiling.under(self.profile, body)
-        if self.spew:
-            spew.start(sys.stderr)
+        if not self.spew:
+            self._debugged(body)
+            return
+        from tapkit.run.instruments import spew
+
+        spew.start(sys.stderr)
         try:
             self._debugged(body)
         finally:
-            if self.spew:
-                spew.stop()
+            spew.stop()
 
     def _debugged(self, body: Callable[[], None]) -> None:
         if not self.debug:

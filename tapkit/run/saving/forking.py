@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from tapkit import errors
 from tapkit.errors import DaemonError, TapkitError, describe
+from tapkit.run.saving import memory
 
 _FD_FOLDERS = ("/proc/self/fd", "/dev/fd")
 # Python itself ignores these two: a closed pipe, a file over the limit are errors, no deaths.
@@ -89,12 +90,10 @@ def memory_is_short() -> str | None:
     the worst case, all."""
     # Imported here and not in the child, where it would take longer each time.
     import msgpack  # type: ignore[import-untyped,unused-ignore]  # noqa: F401
-    import psutil
 
-    needed = psutil.Process().memory_info().rss
-    there: int = psutil.virtual_memory().available
-    if there >= needed:
-        return None
+    needed, there = memory.resident(), memory.available()
+    if needed is None or there is None or there >= needed:
+        return None  # where nothing is known, a fork that is refused says so by itself
     return f"{there >> 20} MiB of memory are available, a child may need {needed >> 20}"
 
 

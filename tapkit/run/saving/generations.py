@@ -69,20 +69,6 @@ def newest(image: str, folder: str) -> Found:
     raise ImageError(f"there is no whole image to resume from{told and f' ({told})'}", image)
 
 
-def sweep(folder: str, name: str, journal: bool = False) -> None:
-    """Remove the temporary files of saves that were cut short.
-
-    Parameters:
-        journal: those of its journal as well, which must not be open.
-    """
-    kinds = [rf"-(?:{SHUTDOWN}|{SNAPSHOT})\.\w+(?:\.\d+)?", *([r"\.journal\.\d+"] * journal)]
-    ours = re.compile(rf"\.{re.escape(name)}(?:{'|'.join(kinds)})\.[0-9a-f]{{16}}\.tmp")
-    for entry in os.listdir(folder):
-        if ours.fullmatch(entry):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, entry))
-
-
 def _candidate(path: str) -> _Candidate:
     """Where a file stands among the others, by its beginning alone: it is not believed yet."""
     status = os.stat(path)

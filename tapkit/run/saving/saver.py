@@ -11,15 +11,15 @@ import contextlib
 import errno
 import logging
 import os
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from tapkit.application import Application
 from tapkit.errors import DaemonError, JournalError, TapkitError, describe
-from tapkit.run.saving import forking, generations, journaling
+from tapkit.run.saving import journaling
 from tapkit.run.saving.policy import SHUTDOWN, SNAPSHOT, Saved, SavePolicy, now
+from tapkit.run.saving.sweeping import sweep
 
 if TYPE_CHECKING:
     from tapkit.journal.commit import Journal
@@ -89,7 +89,7 @@ class Saver:
         """
         if self.policy.folder is None:
             return
-        generations.sweep(self.policy.folder, str(self.application.name), journal=True)
+        sweep(self.policy.folder, str(self.application.name), journal=True)
         services = journaling.services_of(self.application)
         if services:
             from tapkit.journal.commit import Journal
@@ -189,9 +189,8 @@ class Saver:
             reason = self.policy.reason if self.policy.folder is None else "it starts or stops"
             log.error("no snapshot is taken (%s): %s", why, reason)
             raise DaemonError("no snapshot is taken", None, reason)
-        if "psutil" not in sys.modules:  # importing it here, the loop would stand still for 30 ms
-            with contextlib.suppress(RuntimeError):  # no thread can be started
-                await asyncio.get_running_loop().run_in_executor(None, forking.memory_is_short)
+        from tapkit.run.saving import forking
+
         short = forking.memory_is_short()
         begun = self._begun(why, SNAPSHOT)
         if short is None:
@@ -218,6 +217,8 @@ class Saver:
         return saved
 
     async def _in_child(self, begun: Saved) -> Saved:
+        from tapkit.run.saving import forking
+
         def work() -> int:
             return self.policy.write(self.application, begun.path)
 
@@ -265,7 +266,7 @@ class Saver:
     def _failed(self, begun: Saved, error: BaseException) -> None:
         """Say it, note it, and leave nothing half done behind."""
         if self.policy.folder is not None:
-            generations.sweep(self.policy.folder, str(self.application.name))
+            sweep(self.policy.folder, str(self.application.name))
         cancelled = isinstance(error, asyncio.CancelledError)
         said = "given up: the daemon stops" if cancelled else describe(error)
         self.last = begun._replace(error=said)
