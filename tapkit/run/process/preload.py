@@ -98,8 +98,8 @@ def _codecs() -> list[str]:
 
 
 def _own() -> list[str]:
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    found = pkgutil.walk_packages([package], "tapkit.")
+    package = sys.modules[__name__.partition(".")[0]]
+    found = pkgutil.walk_packages(package.__path__, "tapkit.")
     return [module.name for module in found if not module.name.startswith(LEFT_OUT)]
 
 
