@@ -1,4 +1,5 @@
-"""Random damage to envelopes, signatures and age headers: always an ImageError, or what was there.
+"""Random damage to images of every form, to signatures and age headers: always an ImageError, or
+what was there.
 
     python -m tests.hostile.fuzz [SECONDS]
 
@@ -15,13 +16,29 @@ from collections.abc import Callable
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tapkit.errors import ImageError
-from tapkit.image import age_header, header, tap, trailer
+from tapkit.image import age_header, forms, header, tap, trailer
 from tapkit.image.seal import statement
 from tapkit.image.seal.signing import Signer
 from tests.hostile.case import bomb
 from tests.hostile.envelope import known, whole
+from tests.place import ROOT
+from tests.released import RELEASED
+
+DATA = ROOT / "tests" / "data"
 
 PIECES = [b"", b"\0", b"\xff", b"\n", b"-> ", b"--- ", b"\x91", b"\xdd", tap.MAGIC, tap.END]
+PIECES += [b"<", b"</", b"&", b"&#0;", b"]]>", b"<!DOCTYPE x [", b"<!--", b' ref="', b' id="a"']
+PIECES += [
+    b'type="list"',
+    b"(",
+    b")]",
+    b'"""',
+    b"'\\",
+    b"\\x",
+    b"\n    ",
+    b"lambda: 0",
+    b" = instance(",
+]
 PIECES += [trailer.SIGNED, b"scrypt ", b"generation: ", b"9" * 400, b"A" * 64, bytes(64)]
 
 
@@ -52,7 +69,11 @@ def readers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
     age = b"age-encryption.org/v1\n-> scrypt " + b"A" * 22 + b" 18\n" + b"B" * 43
     age += b"\n--- " + b"C" * 43 + b"\n" + bytes(64)
     packed = msgpack.packb(known())
-    return {
+    texts: dict[str, tuple[bytes, Callable[[bytes], object]]] = {}
+    for path in [*sorted(DATA.glob("*.ta[xs]")), *sorted(RELEASED.glob("*/*.ta[xs]"))]:
+        form = forms.by_name(path.suffix)
+        texts[path.name] = (path.read_bytes(), lambda data, form=form: form.decode(data, "x"))
+    return texts | {
         "envelope": (bomb(), tap.read),
         "envelope, digests fit": (packed, lambda data: tap.read(whole(data))),
         "header": (packed, lambda data: header.unpack(data, "x")),
