@@ -216,9 +216,9 @@ def load(
         ImageError: there is no whole image there, it holds something else, it is not signed as
             demanded, or no key opens it.
     """
-    carried = _carried.get()
-    if carried is not None:
-        return _revived(carried)
+    heirloom = _heirloom.get()
+    if heirloom is not None:
+        return _revived(heirloom)
     loaded, info, unsealed = image.load_known(path, form, keys=keys, policy=policy)
     if not isinstance(loaded, Application):
         raise ImageError(
@@ -237,7 +237,7 @@ def load(
     return loaded
 
 
-class Carried(NamedTuple):
+class Heirloom(NamedTuple):
     """An application on its way from one process to the next.
 
     Attributes:
@@ -259,34 +259,34 @@ class Carried(NamedTuple):
 _seals: dict[str, Seal] = {}
 """Of the files that this process has loaded."""
 
-_carried: ContextVar[Carried | None] = ContextVar("carried", default=None)
+_heirloom: ContextVar[Heirloom | None] = ContextVar("heirloom", default=None)
 
 
 @contextlib.contextmanager
-def carrying(carried: Carried) -> Iterator[None]:
+def inheriting(heirloom: Heirloom) -> Iterator[None]:
     """Meanwhile `load` returns this application instead of what is in the file: whoever loads
     does all else that it does after loading, and need not know."""
-    token = _carried.set(carried)
+    token = _heirloom.set(heirloom)
     try:
         yield
     finally:
-        _carried.reset(token)
+        _heirloom.reset(token)
 
 
-def _revived(carried: Carried) -> Application:
-    seal = _seals.get(carried.loaded_from or "", OPEN)
-    if carried.sealed and seal == OPEN:
+def _revived(heirloom: Heirloom) -> Application:
+    seal = _seals.get(heirloom.loaded_from or "", OPEN)
+    if heirloom.sealed and seal == OPEN:
         raise ImageError(
             "its saves are encrypted or signed, and the new process could not find out how",
-            carried.loaded_from,
+            heirloom.loaded_from,
             "stop and start it",
         )
-    revived: Application = image.loads(carried.data)
+    revived: Application = image.loads(heirloom.data)
     revived.seal = seal
     relink(revived)
-    revived.form = carried.form
-    revived.loaded_from = carried.loaded_from
-    revived.made_with = carried.made_with
+    revived.form = heirloom.form
+    revived.loaded_from = heirloom.loaded_from
+    revived.made_with = heirloom.made_with
     return revived
 
 

@@ -24,6 +24,7 @@ from tapkit.run import logs, signals, waking
 from tapkit.run.blocked import ECHO, Watch
 from tapkit.run.process import privileges
 from tapkit.run.reload.handover import Handover, wind_down
+from tapkit.run.reload.standing_in import pass_on
 from tapkit.run.saving.policy import Saved, SavePolicy
 from tapkit.run.saving.saver import Saver
 from tapkit.run.stopping import Stop, StopRules
@@ -73,6 +74,7 @@ class Daemon:
         self.handover: Handover | None = None
         self.on_handed_over: list[Callable[[], None]] = []
         self._reloading: asyncio.Task[int] | None = None
+        self._passed_on = False  # a stop, to the process that has taken over
 
     def stop(self, why: str) -> None:
         """Stop the services in reverse, save the state, and leave; `why` is for the log.
@@ -82,8 +84,6 @@ class Daemon:
         the same.
         """
         now = asyncio.get_running_loop().time()
-        if self.handover is not None and self.handover.left_to:
-            os.kill(self.handover.left_to, signal.SIGTERM)  # who asks means the service
         if self._stop_asked.is_set():
             if now - self._asked > ECHO and self.state not in ("saving", "stopped"):
                 log.warning("received %s as well: hurrying", why)
@@ -98,6 +98,23 @@ class Daemon:
         """Stop without saving; also what an earlier `stop` would have saved."""
         self._saves = False
         self.stop(why)
+
+    def passes_on(self, number: signal.Signals) -> bool:
+        """Whether a signal was for the process that has taken over, for which this one stays.
+
+        It is told. A second one that asks for a stop is for this process as well: connections
+        that it still waits for are cut.
+        """
+        handover = self.handover
+        if handover is None or not handover.left_to:
+            return False
+        pass_on(number, handover.left_to, handover.pidfile.path)
+        if number not in signals.STOPPING:
+            return True
+        if self._passed_on:
+            return False
+        self._passed_on, self._asked = True, asyncio.get_running_loop().time()
+        return True
 
     @property
     def last_save(self) -> Saved | None:
@@ -216,6 +233,8 @@ class Daemon:
         try:
             if self.handover is None or self.state != "running":
                 raise DaemonError(f"it is {self.state}, so it can't be reloaded")
+            if self.handover.successor is not None:
+                raise DaemonError(f"PID {self.handover.successor} has taken over", None, "ask that")
             log.info("received %s, reloading %s", why, name)
             self.state = "reloading"
             successor = await self.handover.pass_on(self, source)
@@ -241,10 +260,19 @@ class Daemon:
             self._reloading.cancel()
             await asyncio.wait({self._reloading})
             if self.handover is not None and self.handover.successor is not None:
-                os.kill(self.handover.successor, signal.SIGTERM)  # it came too late to give up
+                # It came too late to give up.
+                number = signal.SIGTERM if self._saves else signal.SIGQUIT
+                pass_on(number, self.handover.successor, self.handover.pidfile.path)
         if self.handover is not None and self.handover.successor is not None:
             await self.saver.halt()
-            await wind_down(self.application, self._rules.drain_timeout)
+            await self._wind_down()
+
+    async def _wind_down(self) -> None:
+        """Accept no more, and let connections end by themselves, unless somebody is in a hurry."""
+        ending = asyncio.ensure_future(wind_down(self.application, self._rules.drain_timeout))
+        await self._stopping.until_done({ending})
+        ending.cancel()
+        await asyncio.wait({ending})
 
     async def _start(self) -> None:
         application = self.application

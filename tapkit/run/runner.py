@@ -54,7 +54,10 @@ def run(
     try:
         _complete(loop, loop.create_task(_live(daemon, control, start_timeout)), daemon)
     finally:
-        signals.ignore()
+        if handover is not None and handover.left_to:
+            signals.hold()
+        else:
+            signals.ignore()
         _close(loop)
 
 

@@ -42,8 +42,7 @@ def listen(daemon: Daemon) -> None:
             daemon.watch.begin()
             if daemon.watch.breaks_off(frame):
                 raise Blocked("it blocks a process that shall stop")
-        known = signal.Signals(number)
-        loop.call_soon_threadsafe(ACTIONS[known], daemon, known.name)
+        loop.call_soon_threadsafe(_act, daemon, signal.Signals(number))
 
     for number in ACTIONS:
         signal.signal(number, heard)
@@ -51,8 +50,18 @@ def listen(daemon: Daemon) -> None:
         signal.siginterrupt(number, number in STOPPING)
 
 
+def _act(daemon: Daemon, number: signal.Signals) -> None:
+    if not daemon.passes_on(number):
+        ACTIONS[number](daemon, number.name)
+
+
 def _dropped(_outcome: object) -> None:
     """The log tells how it went; nobody else waits for it."""
+
+
+def hold() -> None:
+    """From here on what is heard waits, for what this process does next."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ACTIONS)
 
 
 def ignore() -> None:

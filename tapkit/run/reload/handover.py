@@ -22,8 +22,9 @@ start. Scripts and TAP builders are run anew: their state is never saved.
          state -------------->        (carried)
          <-------------- ready        ports bound, services started
          yours -------------->        from here on the pidfile is the new one's
+         <-------------- taken        and from here on it serves
 
-Whatever fails before `yours` - a mistake in the code, a hook that raises or hangs, a death - the
+Whatever fails before `yours`, and a death before `taken` - a mistake in the code, a hook that raises or hangs, a death - the
 new process is ended, the old one goes on, with its services started again if they were stopped,
 and says why. The old one decides: the new one never takes over by itself, unless the old is dead.
 """
@@ -200,9 +201,19 @@ class Handover:
         # Before it speaks for itself, to a supervisor that listens to one process.
         self.notifier.ready("another process has taken over", successor.process.pid)
         await successor.channel.tell(yours=True, kept_paths=kept)
-        # From here on there is no way back, not even for a stop that comes in between.
-        with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(successor.channel.ended(), END_LIMIT)
+        # From here on there is no way back, not even for a stop that comes in between: only
+        # where the new one dies before it has let anybody in.
+        taking = asyncio.ensure_future(successor.has_taken_over())
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({taking}, timeout=END_LIMIT)
+        if taking.cancel() or taking.cancelled():
+            return  # it is slow, or stopped by somebody: it may have let clients in
+        try:
+            taking.result()
+        except DaemonError:
+            self.pidfile.write()  # its number may be in it already
+            raise
 
     async def _pause(self, daemon: Daemon, successor: Heir, groups: Groups, carries: bool) -> None:
         """Stop the services, send their state, and wait; on failure start them again."""

@@ -84,6 +84,19 @@ class Heir:
             raise DaemonError(f"the new process did not start: {told.get('failed')}")
         self.ends = False
 
+    async def has_taken_over(self) -> None:
+        """Wait until the pidfile is its, which it says before it lets anybody in.
+
+        Raises:
+            DaemonError: it died before that.
+        """
+        try:
+            await self.channel.hear()
+        except (EOFError, OSError):
+            raise DaemonError(
+                f"the new process died before it took over ({await self.end()})"
+            ) from None
+
     async def end(self) -> str:
         """See it end, by itself or by force; says how."""
         for force in (None, self.process.terminate, self.process.kill):

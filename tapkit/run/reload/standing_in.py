@@ -28,6 +28,13 @@ PASSED_ON = (
 )
 
 
+def pass_on(number: int, daemon: int, pidfile: str) -> None:
+    """Signal the process that has taken over, or the one that took over from that."""
+    # Asked of the pidfile each time: the one known here may just have been replaced.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(_read(pidfile) or daemon, number)
+
+
 def stand_in(daemon: int, pidfile: str) -> int:
     """Pass on signals until the daemon ends; its exit status.
 
@@ -36,39 +43,52 @@ def stand_in(daemon: int, pidfile: str) -> int:
         pidfile: absolute path; says which one took over from that one.
     """
     _become_reaper()
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        # Asked of the pidfile each time: the one known here may just have been replaced.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(_read(pidfile) or daemon, number)
-
+    # Blocked, and waited for: a handler would not be called for a signal that comes just before
+    # the system call that waits for the daemon.
+    signal.signal(signal.SIGCHLD, _nothing)  # one that is ignored, as it is by default, is lost
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*PASSED_ON, signal.SIGCHLD})
     for number in PASSED_ON:
-        signal.signal(number, pass_on)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+        signal.signal(number, _nothing)
     log.info("PID %d stands in for PID %d: it passes on signals", os.getpid(), daemon)
-    status = 0
     while True:
-        status = _wait(daemon)
+        status = _wait(daemon, pidfile)
         heir = _read(pidfile)
         if heir is None or heir == daemon or not _exists(heir):
             return status
         daemon = heir
 
 
-def _wait(daemon: int) -> int:
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """Never called: the signal is blocked."""
+
+
+def _wait(daemon: int, pidfile: str) -> int:
     """Wait for one process to end, and reap whatever else was left to us."""
     while True:
         try:
-            pid, status = os.waitpid(-1, 0)
-        except ChildProcessError:  # its parent was not us, and this system has no subreapers
-            import psutil
-
-            with contextlib.suppress(psutil.Error):
-                psutil.Process(daemon).wait()
-            return 0
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return _wait_for_a_stranger(daemon, pidfile)
         if pid == daemon:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
+        if not pid:
+            number = signal.sigwait({*PASSED_ON, signal.SIGCHLD})
+            if number != signal.SIGCHLD:
+                pass_on(number, daemon, pidfile)
+
+
+def _wait_for_a_stranger(daemon: int, pidfile: str) -> int:
+    """Its parent was not us, and this system has no subreapers."""
+    import psutil
+
+    for number in PASSED_ON:
+        signal.signal(number, lambda number, _frame: pass_on(number, daemon, pidfile))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    with contextlib.suppress(psutil.Error):
+        psutil.Process(daemon).wait()
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    return 0
 
 
 def _become_reaper() -> None:

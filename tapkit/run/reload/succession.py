@@ -15,7 +15,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, TypeVar
 
 from tapkit import application as applications
-from tapkit.application import Carried
+from tapkit.application import Heirloom
 from tapkit.errors import DaemonError
 from tapkit.net import inherited
 from tapkit.net.inherited import Handed
@@ -76,10 +76,10 @@ class Successor:
         del loaded
         data = self._channel.bulk(told["state"])
         self.fingerprint = told["fingerprint"]
-        carried = Carried(
+        heirloom = Heirloom(
             data, told["form"], told["loaded_from"], told["made_with"], told["sealed"]
         )
-        with applications.carrying(carried):
+        with applications.inheriting(heirloom):
             return load()
 
     def failed(self, _status: int, reason: str) -> None:
@@ -112,7 +112,9 @@ class Successor:
                 self.takes_over()
             except DaemonError as error:  # a pidfile on a full disk is no reason not to serve
                 log.error("%s", error)
-            sock.close()  # which tells the predecessor that the pidfile is written
+            with contextlib.suppress(OSError):
+                self._channel.tell(taken=True)
+            sock.close()
             inherited.let_in()
 
         with contextlib.suppress(OSError):

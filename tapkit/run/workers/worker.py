@@ -12,7 +12,6 @@ from tapkit.net import inherited
 from tapkit.run import runner
 from tapkit.run.daemon import Daemon
 from tapkit.run.reload import succession
-from tapkit.run.reload.handover import wind_down
 from tapkit.run.saving.policy import SavePolicy
 from tapkit.run.stopping import StopRules
 from tapkit.run.systemd import notify as systemd
@@ -64,7 +63,7 @@ class WorkerDaemon(Daemon):
 
     async def _end_reload(self) -> None:
         if self._replaced:
-            await wind_down(self.application, self._rules.drain_timeout)
+            await self._wind_down()
 
     async def _start(self) -> None:
         # A terminal's Ctrl-C comes to all; the master passes on what it means.
