@@ -14,7 +14,7 @@ from tapkit import limits, ports
 from tapkit.errors import UsageError
 from tapkit.net.accepting import Acceptor, Handler, acceptor, stream_acceptor
 from tapkit.net.clients import SSLClient, TCPClient, UNIXClient
-from tapkit.net.connection import Address, Connections
+from tapkit.net.connections import Address, Connections
 from tapkit.net.datagrams import DatagramTransport
 from tapkit.net.listening import datagram_sockets, stream_sockets, unix_socket
 from tapkit.net.serving import Listener, server_context

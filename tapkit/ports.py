@@ -7,6 +7,7 @@ brackets instead: `interface=[::1]`. WHERE is a port number or, for unix, a path
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -150,7 +151,12 @@ def _read_fields(
 
 
 # One field, up to a colon that stands alone; a value may be in brackets as a whole.
-FIELD = re.compile(r"(?:(?<==)\[[^\]]*\](?=:|\Z)|\\.|[^:])*", re.DOTALL)
+FIELD = r"(?s:(?:(?<==)\[[^\]]*\](?=:|\Z)|\\.|[^:])*)"
+
+
+@functools.cache
+def _field() -> re.Pattern[str]:
+    return re.compile(FIELD)  # most starts read no description
 
 
 def _split(description: str) -> list[str]:
@@ -158,7 +164,7 @@ def _split(description: str) -> list[str]:
     fields = []
     end = -1
     while end < len(description):
-        field = FIELD.match(description, end + 1)
+        field = _field().match(description, end + 1)
         assert field is not None  # it matches nothing at all, too
         fields.append(field.group())
         end = field.end()

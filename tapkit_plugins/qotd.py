@@ -30,8 +30,8 @@ DEFAULT_QUOTE = "An apple a day keeps the doctor away."
 # datagram it would be fragmented or lost on its way, so it is cut.
 LONGEST_DATAGRAM = 512
 
-_SEPARATOR = re.compile(rb"^%[ \t\r]*$", re.MULTILINE)
-_LINE_END = re.compile(rb"\r?\n")
+_SEPARATOR = rb"(?m)^%[ \t\r]*$"
+_LINE_END = rb"\r?\n"
 
 
 class Quoter(Protocol):
@@ -111,7 +111,7 @@ def read_fortunes(path: str) -> list[bytes]:
             path,
             "make it readable, or name another with --file",
         ) from error
-    quotes = [part.strip(b"\r\n") for part in _SEPARATOR.split(text) if part.strip()]
+    quotes = [part.strip(b"\r\n") for part in re.split(_SEPARATOR, text) if part.strip()]
     if not quotes:
         raise ServiceError("there is no quote in the fortunes", path, "separate quotes with `%`")
     return quotes
@@ -147,7 +147,7 @@ class QuoteFactory(protocol.Factory):
         """One more quote, as it goes over the wire: every line ends with CR LF."""
         quote = self.quoter.quote()
         self.served += 1
-        return (_LINE_END.sub(b"\r\n", quote) if b"\n" in quote else quote) + b"\r\n"
+        return (re.sub(_LINE_END, b"\r\n", quote) if b"\n" in quote else quote) + b"\r\n"
 
 
 class QuoteDatagrams(protocol.DatagramProtocol):

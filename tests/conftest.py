@@ -24,6 +24,26 @@ def place(tmp_path: Path) -> Iterator[Place]:
         here.reap()
 
 
+@pytest.fixture(scope="session")
+def qotd_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """qotd.tap, and qotd.tax of it; other.tax and other.tas, with another port and quote."""
+    here = Place(tmp_path_factory.mktemp("qotd") / "place")
+    here.make("qotd")
+    assert here.run("tapconvert", "qotd.tap", "qotd.tax").returncode == 0
+    text = (here.path / "qotd.tax").read_text()
+    other = text.replace(">8007<", ">8017<", 1).replace("An apple", "A pear")
+    (here.path / "other.tax").write_text(other)
+    assert here.run("tapconvert", "other.tax", "other.tas").returncode == 0
+    return {name: (here.path / name).read_bytes() for name in here.file_names()}
+
+
+@pytest.fixture
+def qotd(place: Place) -> Place:
+    """A place with qotd.tap, as `mktap qotd` makes it."""
+    place.make("qotd")
+    return place
+
+
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """This process on a machine whose trusted keys and state are its own."""

@@ -213,7 +213,7 @@ COMPUTED = [
     Case("getattr as a value", p(g("builtins:getattr")), "builtins.getattr", "may only be called"),
     Case("a method that is called", p(b"(" + call("tapkit.service:Service.startService", INSTANCE) + call("types:MethodType", g("tapkit.service:Service.startService"), INSTANCE) + b"t"), "(tapkit.service.Service.startService)", "is a method, and is called"),
     Case("a function of tapkit's", p(call("tapkit.service:relink", INSTANCE)), "(tapkit.service.relink)", "is no class"),
-    Case("a class that is not saved", p(call("tapkit.net.connection:Connections")), "(tapkit.net.connection.Connections)", "no class whose instances are saved"),
+    Case("a class that is not saved", p(call("tapkit.net.connections:Connections")), "(tapkit.net.connections.Connections)", "no class whose instances are saved"),
     Case("imported by a module", p(call("tapkit.service:Persistent")), "(tapkit.service.Persistent)", "only what a module defines"),
     Case("a metaclass", p(call("enum:EnumMeta", "E", b")", b"}")), "enum.EnumMeta", "enum.EnumMeta"),
     Case("nested calls", p(call("builtins:eval", call("builtins:compile", "1", "x", "eval"))), "builtins.compile", "builtins.eval"),

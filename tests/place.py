@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -78,6 +80,11 @@ class Place:
     def mktap(self, *arguments: str | Path) -> subprocess.CompletedProcess:
         return self.run("mktap", *arguments)
 
+    def make(self, *arguments: str) -> None:
+        """The file that `mktap ARGUMENTS` makes, of a mktap run once: where it is not the test."""
+        for name, data in _made(*arguments).items():
+            self.put(name, data)
+
     def twistd(self, *arguments: str | Path) -> subprocess.CompletedProcess:
         return self.run("twistd", *arguments)
 
@@ -108,6 +115,12 @@ class Place:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         self.env["PYTHONPATH"] = os.pathsep.join([str(self.path / "lib"), str(ROOT)])
+
+    def put(self, name: str, data: bytes) -> None:
+        """A file as the commands save images: its owner's alone."""
+        path = self.path / name
+        path.write_bytes(data)
+        path.chmod(0o600)
 
     def log(self, name: str = "twistd.log") -> str:
         path = self.path / name
@@ -140,6 +153,15 @@ class Place:
 
     def reap(self) -> None:
         reap(self.mark)
+
+
+@functools.cache
+def _made(*arguments: str) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        here = Place(Path(folder) / "place")
+        made = here.mktap(*arguments)
+        assert (made.returncode, made.stderr) == (0, "")
+        return {name: (here.path / name).read_bytes() for name in here.file_names()}
 
 
 def marked(mark: str) -> list[psutil.Process]:

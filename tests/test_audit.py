@@ -173,6 +173,7 @@ def test_many_names_are_cut(place: Place) -> None:
     assert "shop.C59" in place.run("tapctl", "audit", "--all", "x.tap").stdout
 
 
+@pytest.mark.slow  # scrypt, three times
 def test_an_encrypted_image(place: Place) -> None:
     """It is opened with its passphrase, and audited as any other."""
     pytest.importorskip("pyrage")

@@ -16,7 +16,7 @@ from tests.peers import MEGABYTE, Recorder, RecordingEcho, serve
 
 def test_an_echo_to_a_peer_that_does_not_read_stays_small(run: Run) -> None:
     """Tens of megabytes to a peer that reads later: the server holds back, and loses nothing."""
-    total = 40 * MEGABYTE
+    total = 20 * MEGABYTE
     largest = 0
 
     class Watched(RecordingEcho):

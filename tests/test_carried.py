@@ -58,7 +58,12 @@ def remove_greeter(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "extension"), [("pickle", "tap"), ("xml", "tax"), ("source", "tas")]
+    ("form", "extension"),
+    [
+        ("pickle", "tap"),
+        pytest.param("xml", "tax", marks=pytest.mark.slow),
+        pytest.param("source", "tas", marks=pytest.mark.slow),
+    ],
 )
 def test_runs_where_the_package_is_not(place: Place, form: str, extension: str) -> None:
     """The image runs with tapkit alone, and what it saves at its stop runs again."""
@@ -248,7 +253,7 @@ def test_inspect_shows_the_source(place: Place) -> None:
     assert shown.stdout.startswith("# greeter, SHA-256 ")
     assert "\n# greeter/words.py\n\n" + WORDS in shown.stdout
     assert "\n# greeter/data/hello.txt\n\n# 7 bytes, not shown\n" in shown.stdout
-    assert place.mktap("qotd").returncode == 0
+    place.make("qotd")
     nothing = place.run("tapctl", "inspect", "--source", "qotd.tap")
     assert (nothing.returncode, nothing.stdout) == (1, "")
     assert "it carries no source: qotd.tap: mktap --carry puts it there" in nothing.stderr
@@ -264,7 +269,10 @@ def bare_python(place: Place, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-S", *arguments]
 
 
-@pytest.mark.parametrize("extension", ["tap", "tax", "tas"])
+@pytest.mark.parametrize(
+    "extension",
+    [pytest.param("tap", marks=pytest.mark.slow), pytest.param("tax", marks=pytest.mark.slow), "tas"],
+)
 def test_a_bundle_runs_on_python_alone(place: Place, extension: str) -> None:
     """One file serves where neither tapkit nor its dependencies are installed, and saves."""
     add_greeter(place)
@@ -291,7 +299,7 @@ def test_a_bundle_runs_on_python_alone(place: Place, extension: str) -> None:
 
 def test_a_bundle_never_replaces_an_image(place: Place) -> None:
     """An image of the same name that is there and differs is left alone; the same is used."""
-    assert place.mktap("qotd", "--port", "0").returncode == 0
+    place.make("qotd", "--port", "0")
     bundle(place, "qotd.tap", "-o", "app.pyz")
     command = bare_python(place, "app.pyz", "--check")
     same = subprocess.run(command, cwd=place.path, env=place.env, capture_output=True, text=True)

@@ -33,7 +33,7 @@ SOCKET = ".twistd.pid.ctl"
 @pytest.fixture
 def qotd(place: Place) -> Place:
     """A running daemon."""
-    assert place.mktap("qotd", "--port", "0").returncode == 0
+    place.make("qotd", "--port", "0")
     done = place.twistd("qotd.tap")
     assert (done.returncode, done.stderr) == (0, "")
     return place
@@ -77,7 +77,7 @@ def test_a_stale_one_is_replaced(qotd: Place) -> None:
 @pytest.mark.slow
 def test_a_file_in_its_place(place: Place) -> None:
     """Somebody's directory of that name is left alone: the daemon serves without, and says so."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     (place.path / SOCKET).mkdir()
     assert place.twistd("qotd.tap").returncode == 0
     assert ask(place.port()) == QUOTE
@@ -91,7 +91,7 @@ def test_a_file_in_its_place(place: Place) -> None:
 
 def test_long_paths(place: Place, tmp_path: Path) -> None:
     """A UNIX socket's path has 108 bytes; a run directory may have a longer one."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     folder = place.path / ("d" * 100) / ("e" * 100)
     folder.mkdir(parents=True)
     name = "p" * 200 + ".pid"
@@ -207,7 +207,7 @@ def open_place() -> Iterator[Place]:
 def test_another_user_is_not_heard(open_place: Place) -> None:
     """Neither by the socket's mode, nor, were that open, by the daemon: the kernel tells."""
     place = open_place
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     assert place.twistd("qotd.tap").returncode == 0
     script = place.path / "ask.py"
     script.write_text(
@@ -249,7 +249,7 @@ def test_after_privileges_are_shed(open_place: Place) -> None:
 def test_in_a_chroot(open_place: Place) -> None:
     """Reached by its outside name, which it tells; and gone after the stop."""
     place = open_place
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     started = place.twistd("--chroot", place.path, "qotd.tap")
     assert (started.returncode, started.stderr) == (0, "")
     told = asked(place, "status")

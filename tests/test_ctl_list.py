@@ -20,8 +20,6 @@ from tests.place import Place
 from tests.running_daemon import name_in, running_qotd
 from tests.terminal import in_terminal
 
-pytestmark = pytest.mark.xdist_group("tapctl list")  # they share a daemon
-
 
 @pytest.fixture(scope="module")
 def quotes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
@@ -65,7 +63,7 @@ def test_a_pidfile_open_elsewhere(quotes: Place) -> None:
 @pytest.mark.slow
 def test_several_in_a_directory(place: Place) -> None:
     """A directory means its only daemon; of several, one must be named."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     for name in ("a.pid", "b.pid"):
         assert place.twistd("--pidfile", name, "-f", "qotd.tap").returncode == 0
         if name == "a.pid":

@@ -15,8 +15,6 @@ from tests.place import PATIENCE, Place, wait_for
 from tests.running_daemon import running_qotd
 from tests.terminal import in_terminal
 
-pytestmark = pytest.mark.xdist_group("tapctl logs")  # they share a daemon
-
 
 @pytest.fixture(scope="module")
 def quotes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
@@ -45,7 +43,7 @@ def test_mistyped(quotes: Place, number: str) -> None:
 @pytest.mark.slow
 def test_another_log(place: Place) -> None:
     """The daemon says where it is, wherever that is."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     assert place.twistd("-l", "logs.txt", "-f", "qotd.tap").returncode == 0
     shown = place.run("tapctl", "logs", "qotd.tap")
     assert shown.stdout == place.log("logs.txt")
@@ -65,7 +63,7 @@ def test_of_a_stopped_daemon(place: Place) -> None:
 @pytest.mark.slow
 def test_no_file(place: Place) -> None:
     """A log that is no file can't be shown, and it is said where it goes."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     with place.foreground("-n", "-f", "qotd.tap"):
         place.port("foreground.log")
         wait_for("it to be ready", lambda: "qotd runs on" in place.log("foreground.log"))

@@ -18,7 +18,7 @@ from tests.test_twistd import add_tap
 
 @pytest.fixture
 def qotd(place: Place) -> Place:
-    assert place.mktap("qotd", "--port", "0").returncode == 0
+    place.make("qotd", "--port", "0")
     assert place.twistd("qotd.tap").returncode == 0
     return place
 
@@ -62,7 +62,7 @@ def test_snapshot(qotd: Place) -> None:
 @pytest.mark.slow
 def test_no_snapshot_of_what_is_not_saved(place: Place) -> None:
     """Refused with the reason."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     assert place.twistd("-o", "-f", "qotd.tap").returncode == 0
     shown = place.run("tapctl", "snapshot")
     assert shown.returncode == 1

@@ -18,8 +18,6 @@ from tests.place import PATIENCE, Place, ask, wait_for
 from tests.running_daemon import name_in, running_qotd
 from tests.test_twistd import add_tap
 
-pytestmark = pytest.mark.xdist_group("tapctl status")  # they share a daemon
-
 
 @pytest.fixture(scope="module")
 def quotes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
@@ -167,7 +165,7 @@ def test_a_failed_save_is_loud(place: Place) -> None:
     """The last save tells that it failed, and why, until one succeeds."""
     with_folder = place.path / "run"
     with_folder.mkdir()
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     assert place.twistd("-d", "run", "-f", "qotd.tap").returncode == 0
     blocked = with_folder / "qotd-snapshot.tap"
     blocked.mkdir()
@@ -201,7 +199,7 @@ def test_names_play_no_tricks(place: Place) -> None:
 @pytest.mark.slow
 def test_workers(place: Place) -> None:
     """Each with its number, its process, its age; what they count the report does not make up."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     done = place.twistd("--workers", "2", "-f", "qotd.tap")
     assert (done.returncode, done.stderr) == (0, "")
     wait_for("both", lambda: [row["state"] for row in told(place)["workers"]] == ["running"] * 2)

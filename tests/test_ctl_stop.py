@@ -18,7 +18,7 @@ from tests.test_twistd import add_tap
 
 @pytest.fixture
 def qotd(place: Place) -> Place:
-    assert place.mktap("qotd", "--port", "0").returncode == 0
+    place.make("qotd", "--port", "0")
     assert place.twistd("qotd.tap").returncode == 0
     return place
 
@@ -113,7 +113,7 @@ def test_it_takes_too_long(place: Place) -> None:
 @pytest.mark.parametrize(("option", "signal"), [(None, "TERM"), ("--no-save", "QUIT")])
 def test_one_that_can_not_be_asked(place: Place, option: str | None, signal: str) -> None:
     """Without a control socket it is stopped by a signal, and that is said."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     (place.path / ".twistd.pid.ctl").mkdir()
     assert place.twistd("qotd.tap").returncode == 0
     pid = place.pid()

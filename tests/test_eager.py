@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tapkit.net import eager
-from tapkit.net.connection import Connection, Connections
+from tapkit.net.connection import Connection
+from tapkit.net.connections import Connections
 from tapkit.protocol import ConnectionDone, Protocol
 from tests.loops import Run, ask, connected, running, small_client, until
 from tests.loops import run as run

@@ -163,7 +163,10 @@ def test_code_of_another_python_is_refused(form: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "way",
     [(one, other) for one in forms.names() for other in forms.names()]
-    + [("pickle", "xml", "source", "pickle"), ("pickle", "source", "xml", "pickle")],
+    + [
+        ("pickle", "xml", "source", "pickle"),
+        pytest.param(("pickle", "source", "xml", "pickle"), marks=pytest.mark.slow),
+    ],
     ids="-".join,
 )
 def test_every_crossing_is_the_same_graph(way: tuple[str, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
 import re
@@ -24,21 +23,11 @@ SECONDS = 10.0  # on a machine that does other things as well; most take millise
 MEMORY = 100 << 20  # bytes that Python allocated; the largest file is of 4 MB
 PATIENCE = 300
 
-# One process runs them all, so one worker of pytest had best ask for all of them.
-pytestmark = pytest.mark.xdist_group("hostile")
-
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Any]:
-    """What came of each case, by its name; had once, however many workers want it."""
-    root = tmp_path_factory.getbasetemp()
-    root = root if worker_id == "master" else root.parent
-    with open(root / "hostile.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = root / "hostile.jsonl"
-        if not kept.exists():
-            kept.write_text(output(tmp_path_factory.mktemp("hostile")))
-    lines = map(json.loads, kept.read_text().splitlines())
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What came of each case, by its name: one process runs them all."""
+    lines = map(json.loads, output(tmp_path_factory.mktemp("hostile")).splitlines())
     return {line["name"]: line for line in lines}
 
 

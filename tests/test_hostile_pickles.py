@@ -19,8 +19,6 @@ from tapkit.image import header, tap
 from tests.hostile_pickles import CASES, Case
 from tests.place import ROOT, Place
 
-pytestmark = pytest.mark.xdist_group("hostile pickles")  # they share one process
-
 # A case a line on standard input; what became of each, a line on standard output.
 WATCHER = """
 import base64, contextlib, io, json, mmap, os, resource, sys, time, traceback
@@ -31,7 +29,7 @@ from tapkit.image.permitted import Permitted
 from tapkit.run import trial
 from tapkit.scripts import ctl_audit, tapctl
 import tapkit.image.audit, tapkit.image.live, tapkit.service, tapkit.application
-import tapkit.image.tax.standard, tapkit.image.tax.code, tapkit.net.connection
+import tapkit.image.tax.standard, tapkit.image.tax.code, tapkit.net.connections
 import collections, copyreg, logging, tapkit.internet
 
 seen = mmap.mmap(-1, 1 << 16)

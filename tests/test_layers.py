@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,12 +33,17 @@ def layer_of(module: str) -> int:
     return found[0]
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path, for_types: bool = True) -> Iterator[tuple[str, int]]:
     """Each tapkit module a file imports, with its line.
 
     `for_types`: also what is imported for type checkers alone, and never at run time.
     """
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     skipped: set[ast.AST] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):

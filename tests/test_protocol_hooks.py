@@ -12,7 +12,7 @@ import pytest
 from tapkit import protocol
 from tapkit.errors import ServiceError
 from tapkit.internet import TCPServer
-from tapkit.net.connection import Address, address_of
+from tapkit.net.connections import Address, address_of
 from tapkit.protocol import (
     ClientFactory,
     ConnectionDone,

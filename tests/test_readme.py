@@ -23,8 +23,6 @@ SESSION = re.findall(r"```\n(% mktap.*?)```", README, re.S)[0]
 MARK = uuid.uuid4().hex
 IGNORED = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "*.egg-info", "build")
 
-pytestmark = pytest.mark.xdist_group("port 8007")  # the README's port; one at a time
-
 
 def fresh_checkout(folder: Path) -> Path:
     """A copy of the project as a newcomer gets it."""
@@ -110,10 +108,26 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield checkout / ".venv" / "bin"
 
 
-def test_the_session_byte_for_byte(installed: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bin/ that stands for the installed one: our commands, run from here by this Python."""
+    folder = tmp_path_factory.mktemp("bin")
+    for name in ("mktap", "twistd"):
+        script = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} {ROOT / "bin" / name} "$@"\n'
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "where", ["commands", pytest.param("installed", marks=pytest.mark.slow)]
+)
+def test_the_session_byte_for_byte(
+    where: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """Each line of the README's session shows on a terminal what the README shows."""
     env = newcomer()
-    env["PATH"] = str(installed) + os.pathsep + env["PATH"]
+    env["PATH"] = str(request.getfixturevalue(where)) + os.pathsep + env["PATH"]
     steps = re.findall(r"% (.*)\n((?:(?!% ).*\n)*)", SESSION)
     assert [command.split()[0] for command, _ in steps] == ["mktap", "twistd", "nc", "kill", "ls"]
     with own_network(8007):
@@ -123,6 +137,7 @@ def test_the_session_byte_for_byte(installed: Path, tmp_path: Path) -> None:
                 wait_for("the daemon to stop", lambda: not (tmp_path / "twistd.pid").exists())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

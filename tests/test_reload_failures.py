@@ -32,7 +32,7 @@ GOES_ON = "goes on as it is"
 MOODY = (
     COUNTER
     + """
-import asyncio, time
+import asyncio, signal, time
 
 class Moody(service.Service):
     def privilegedStartService(self):

@@ -99,3 +99,56 @@ def test_after_a_reload_that_failed_it_is_written_again(place: Place) -> None:
     assert place.twistd("-f", "bank.tap").returncode == 0
     assert balance(place.port()) == 7
     place.kill()
+
+
+def snapshots(place: Place, count: int) -> None:
+    """Take so many, after which the journal begins where the last but one ends."""
+    for number in range(1, count + 1):
+        ask(place.port(), say=b"1\r\n")
+        os.kill(place.pid(), signal.SIGUSR2)
+        wait_for("a snapshot", lambda n=number: place.log().count("stood still") >= n)
+
+
+def hup_in_vain(place: Place) -> str:
+    """Reload; why it failed."""
+    pid = place.pid()
+    os.kill(pid, signal.SIGHUP)
+    wait_for("the failure", lambda: "goes on as it is" in place.log())
+    assert place.pid() == pid
+    wait_for("the services", lambda: place.log().count("listening on") > 1)
+    return place.log().partition("the reload failed: ")[2]
+
+
+@pytest.mark.slow
+def test_an_edited_image_that_the_journal_does_not_reach(place: Place) -> None:
+    """The journal begins after it: the reload is refused with what to do, and nothing is lost."""
+    add_tap(place, "bank", BANK)
+    place.mktap("bank")
+    port = started(place, "-f", "bank.tap")
+    snapshots(place, 3)
+    os.utime(place.path / "bank.tap", (1, 1))
+    told = hup_in_vain(place)
+    assert "the journal" in told
+    assert balance(port) == 3
+    assert ask(port, say=b"4\r\n") == b"7\r\n"
+    place.kill(signal=signal.SIGKILL)
+    assert place.twistd("--resume", "-f", "bank.tap").returncode == 0
+    assert balance(place.port()) == 7
+    place.kill()
+
+
+@pytest.mark.slow
+def test_an_edited_image_with_state_of_its_own(place: Place) -> None:
+    """What was edited in is taken, and every command since is run again on it."""
+    add_tap(place, "bank", BANK)
+    place.mktap("-t", "source", "bank")
+    port = started(place, "-f", "bank.tas")
+    assert ask(port, say=b"5\r\n") == b"5\r\n"
+    image = place.path / "bank.tas"
+    text = image.read_text()
+    edited = text.replace("instance(Bank, ", "instance(Bank, total=1000, ", 1)
+    assert edited != text
+    image.write_text(edited)
+    reload(place)
+    assert balance(port) == 1005
+    place.kill()

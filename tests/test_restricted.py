@@ -28,7 +28,7 @@ from tapkit.image import forms, header, loading, permitted, restricted, tap
 from tapkit.image.audit.linear import check_limits
 from tapkit.image.forms import FORMS
 from tapkit.image.permitted import CLASSES, FUNCTIONS, Permitted
-from tapkit.net.connection import Address
+from tapkit.net.connections import Address
 from tapkit.service import Service
 from tapkit.styles import Versioned, left_out
 from tests.hostile_pickles import CASES, call, g, p, s

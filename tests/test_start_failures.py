@@ -239,11 +239,7 @@ IDS = [
 
 
 # The others are slow only together.
-QUICK = {"busy port", "forbidden port", "forbidden user", "broken image", "full disk"} | {
-    "privileged hook",
-    "plain hook",
-    "coroutine",
-}
+QUICK = {"busy port", "forbidden user", "full disk", "privileged hook"}
 CASES = [
     pytest.param(*row, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
     for row, name in zip(FAILURES, IDS, strict=True)

@@ -29,7 +29,7 @@ def makeService(config): return internet.TCPServer(0, Factory(), interface="127.
 
 def test_check_says_what_it_found_and_touches_nothing(place: Place) -> None:
     """Status 0 and one line; no port, no pidfile, no log, though the pidfile may be held."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     started(place, "-f", "qotd.tap")
     before = place.file_names()
     done = place.twistd("--check", "-f", "qotd.tap")
@@ -57,7 +57,7 @@ def test_check_finds_what_would_fail(
     place: Place, arguments: list[str], status: int, said: str
 ) -> None:
     """The exit status tells, and the line is that of the start."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     (place.path / "cut.tap").write_bytes((place.path / "qotd.tap").read_bytes()[:100])
     (place.path / "cut.tap").chmod(0o600)
     (place.path / "unsaved.tac").write_text("x = 1\n")
@@ -85,7 +85,7 @@ def test_check_of_what_is_not_saved_says_so(place: Place) -> None:
 @pytest.mark.parametrize("profiler", ["cProfile", pytest.param("profile", marks=pytest.mark.slow)])
 def test_a_profile_as_text(place: Place, profiler: str) -> None:
     """Written at the end, in the run directory, in the background too."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     port = started(place, "--profile", "p.txt", "--profiler", profiler, "-f", "qotd.tap")
     assert ask(port) == QUOTE
     place.kill()
@@ -98,7 +98,7 @@ def test_a_profile_as_text(place: Place, profiler: str) -> None:
 @pytest.mark.slow
 def test_a_profile_as_data(place: Place) -> None:
     """--savestats writes what pstats reads."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     ask(started(place, "-r", "asyncio", "-p", "p.data", "--savestats", "-f", "qotd.tap"))
     place.kill()
     stats = pstats.Stats(str(place.path / "p.data"))
@@ -121,7 +121,7 @@ def test_a_profile_as_data(place: Place) -> None:
 )
 def test_mistakes(place: Place, arguments: list[str], status: int, said: str) -> None:
     """In words, before anything is left behind."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     done = place.twistd(*arguments, *(["-f", "qotd.tap"] if "qotd.tap" not in arguments else []))
     assert (done.returncode, done.stderr.count("\n")) == (status, 1), done.stderr
     assert said in done.stderr
@@ -132,7 +132,7 @@ def test_mistakes(place: Place, arguments: list[str], status: int, said: str) ->
 @pytest.mark.slow
 def test_spew(place: Place) -> None:
     """Every call is a line on stderr, with its file; it stays in the foreground."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     with place.foreground("--spew", "-f", "qotd.tap") as process:
         assert ask(place.port("foreground.log")) == QUOTE
         wait_for("it to be ready", lambda: "qotd runs on" in place.log("foreground.log"))
@@ -179,7 +179,7 @@ class Debugged:
 
 def test_the_debugger_on_interrupt(place: Place) -> None:
     """INT enters pdb, c goes on serving, q stops in order: the state is saved."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     with Debugged(place, "-f", "qotd.tap") as debugged:
         port = place.port("foreground.log")
         debugged.wait_for("qotd runs on asyncio")

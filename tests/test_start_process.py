@@ -51,7 +51,7 @@ def test_the_name_is_the_applications(place: Place) -> None:
 @pytest.mark.slow
 def test_originalname(place: Place) -> None:
     """--originalname leaves it."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     started(place, "--originalname", "-f", "qotd.tap")
     assert psutil.Process(place.pid()).cmdline()[-3:] == ["--originalname", "-f", "qotd.tap"]
     place.kill()
@@ -106,7 +106,7 @@ def test_what_is_given_goes_before_the_images(
 
 def test_the_callers_descriptors_are_let_go(place: Place) -> None:
     """`x=$(twistd ...)` returns, whichever descriptors the caller has open."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     reader, writer = os.pipe()
     try:
         done = subprocess.run(
@@ -160,7 +160,7 @@ def test_the_umask_holds_from_the_first_file_on(
     place: Place, option: list[str], umask: str, mode: int
 ) -> None:
     """Log and pidfile are made under it; without the option it is 077."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     started(place, *option, "-f", "qotd.tap")
     assert (place.path / "twistd.log").stat().st_mode & 0o777 == mode
     assert (place.path / "twistd.pid").stat().st_mode & 0o777 == mode
@@ -170,7 +170,7 @@ def test_the_umask_holds_from_the_first_file_on(
 
 def test_one_pidfile_one_daemon(place: Place) -> None:
     """Another port, the same pidfile: refused; the file still names the one that runs."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     port = started(place, "-f", "qotd.tap")
     pid = place.pid()
     place.mktap("-n", "second", "qotd", "--port", "0")
@@ -188,7 +188,7 @@ def test_one_pidfile_one_daemon(place: Place) -> None:
 @pytest.mark.slow
 def test_a_number_that_is_none(place: Place, content: bytes, says: str) -> None:
     """One warning, and it starts."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     (place.path / "twistd.pid").write_bytes(content)
     done = place.twistd("-f", "qotd.tap")
     assert done.returncode == 0
@@ -201,7 +201,7 @@ def test_a_number_that_is_none(place: Place, content: bytes, says: str) -> None:
 @pytest.mark.slow
 def test_the_number_of_another_program_or_of_a_zombie(place: Place) -> None:
     """A living program that is no daemon of ours, or a dead one: stale, and left in peace."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     with subprocess.Popen(["sleep", "1000"]) as other:
         try:
             for state in ("alive", "zombie"):
@@ -221,7 +221,7 @@ def test_the_number_of_another_program_or_of_a_zombie(place: Place) -> None:
 
 def test_a_pidfile_that_is_a_link_leads_nowhere(place: Place) -> None:
     """Refused; what it leads to is untouched."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     precious = place.path / "precious"
     precious.write_text("12")
     (place.path / "twistd.pid").symlink_to(precious)
@@ -247,7 +247,7 @@ def begin(place: Place, *arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_fifty_simultaneous_starts_have_one_winner(place: Place) -> None:
     """Exactly one runs, the pidfile names it, and 49 say in one line that another one does."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     starts = [begin(place, "-f", "qotd.tap") for _ in range(50)]
     said = [start.communicate(timeout=4 * PATIENCE)[1] for start in starts]
     assert sorted(start.returncode for start in starts) == [0] + [1] * 49

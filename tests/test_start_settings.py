@@ -237,7 +237,7 @@ def test_settings_reach_what_has_no_file(place: Place) -> None:
 )
 def test_a_mistyped_setting_starts_nothing(place: Place, arguments: list[str | Path]) -> None:
     """Status 2, one line, nothing left."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     done = place.twistd(*arguments, "-f", "qotd.tap")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--set" in done.stderr

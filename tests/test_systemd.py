@@ -70,7 +70,7 @@ def supervisor(
 def test_the_whole_life_is_notified(place: Place, supervisor: Supervisor) -> None:
     """READY with the pid and a status, WATCHDOG meanwhile, STOPPING at the end."""
     place.env |= {"WATCHDOG_USEC": "200000"}
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     with place.foreground("-n", "-f", "qotd.tap") as process:
         assert supervisor.hear("READY") == "1"
         assert supervisor.senders == [process.pid] * len(supervisor.senders)
@@ -401,7 +401,7 @@ def test_what_is_claimed_for_a_request(opened: Callable[..., socket.socket]) -> 
 @pytest.mark.slow
 def test_a_save_that_fails_is_in_the_status(place: Place, supervisor: Supervisor) -> None:
     """`systemctl status` shows why a snapshot failed, and the next one that worked."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     with place.foreground("-n", "-f", "qotd.tap") as process:
         supervisor.hear("READY")
         in_the_way = place.path / "qotd-snapshot.tap"

@@ -29,12 +29,6 @@ for number in range(3):
 """
 
 
-@pytest.fixture
-def qotd(place: Place) -> Place:
-    assert place.mktap("qotd").returncode == 0
-    return place
-
-
 def form_of(path: Path) -> str:
     return sniff(path.read_bytes(), str(path)).name
 

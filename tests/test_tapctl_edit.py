@@ -33,13 +33,12 @@ def replacing(old: str, new: str) -> str:
 
 
 @pytest.fixture
-def qotd(place: Place) -> Place:
+def qotd(qotd: Place) -> Place:
     """A place with qotd.tap, and no editor."""
-    assert place.mktap("qotd").returncode == 0
-    place.env["EDITOR"] = ""
-    place.env["TMPDIR"] = str(place.path.parent / "tmp")
-    os.mkdir(place.env["TMPDIR"])
-    return place
+    qotd.env["EDITOR"] = ""
+    qotd.env["TMPDIR"] = str(qotd.path.parent / "tmp")
+    os.mkdir(qotd.env["TMPDIR"])
+    return qotd
 
 
 def temporaries(place: Place) -> list[str]:

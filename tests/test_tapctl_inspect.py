@@ -22,7 +22,7 @@ from tests.place import Place
 
 @pytest.fixture
 def qotd(place: Place) -> Place:
-    assert place.mktap("-n", "fortune", "qotd", "--port", "8017").returncode == 0
+    place.make("-n", "fortune", "qotd", "--port", "8017")
     return place
 
 
@@ -195,7 +195,11 @@ def test_the_drawing(qotd: Place, tool: str) -> None:
 
 @pytest.mark.parametrize(
     ("script", "said"),
-    [("exit 3", "exit status 3"), ("echo hello", "exit status 0"), ("kill -9 $$", "-9")],
+    [
+        ("exit 3", "exit status 3"),
+        pytest.param("echo hello", "exit status 0", marks=pytest.mark.slow),
+        pytest.param("kill -9 $$", "-9", marks=pytest.mark.slow),
+    ],
 )
 def test_a_dot_that_fails(qotd: Place, script: str, said: str) -> None:
     """It is told, and drawn without it."""

@@ -81,10 +81,10 @@ def tried(data: bytes) -> None:
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
 def test_a_file_cut_anywhere_is_an_error_that_names_the_place(path):
-    """Truncated at every byte (of a long file, at 500 of them)."""
+    """Truncated at every byte (of a long file, at 150 of them)."""
     data = path.read_bytes()
     end = len(data.rstrip()) if not data.rstrip().endswith(b"-->") else data.rindex(b"<!--") - 1
-    cuts = range(end) if end < 500 else random.Random(end).sample(range(end), 500)
+    cuts = range(end) if end < 150 else random.Random(end).sample(range(end), 150)
     for cut in cuts:
         with pytest.raises(tax.TaxError) as caught:
             tax.read(data[:cut], "golden.tax")
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_an_error_or_another_image_and_nothing_else(path):
     """Bits flipped, bytes swapped, lines moved: no traceback, no hang."""
     data = path.read_bytes()
     chance = random.Random(7)
-    for _ in range(120):
+    for _ in range(50):
         damaged = bytearray(data)
         at, other = chance.randrange(len(data)), chance.randrange(len(data))
         how = chance.randrange(4)
@@ -129,7 +129,7 @@ def test_both_readers_agree_on_damage(data):
     """Whatever the quick reader accepts, the careful one accepts, as the same."""
     chance = random.Random(3)
     accepted = 0
-    for _ in range(4000):
+    for _ in range(1500):
         damaged = bytearray(data)
         for _ in range(chance.randrange(1, 3)):
             damaged[chance.randrange(len(data))] = chance.choice(
@@ -140,7 +140,7 @@ def test_both_readers_agree_on_damage(data):
             accepted += 1
             image = Reader(bytes(damaged), "x").image()
             assert difference(fast.root, image.root) is None, bytes(damaged)
-    assert accepted > 100
+    assert accepted > 40
 
 
 ROOT = b'<x tapkit="1">&e;</x>'
@@ -219,7 +219,7 @@ def nest(depth: int) -> list[object]:
     return made
 
 
-DEPTHS = [20_000, pytest.param(100_000, marks=pytest.mark.slow)]
+DEPTHS = [10_000, pytest.param(100_000, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("depth", DEPTHS)

@@ -19,8 +19,6 @@ from tapkit.errors import DaemonError, ImageError, TapkitError
 from tapkit.run import trial
 from tapkit.run.trial import Limits, attempt, limits_for
 
-pytestmark = pytest.mark.xdist_group("trial")  # they share one process
-
 MANY = Limits(1 << 30, 60, 120.0)
 
 # A trial forks, so all are tried in a process with one thread, as twistd is when it loads.

@@ -23,6 +23,10 @@ def makeService(config): return Faulty()
 """
 
 
+# Of pidfiles: a process that is gone, nothing, and what kill takes for everybody.
+SELDOM = [pytest.param(content, marks=pytest.mark.slow) for content in ("999999", "", "-1")]
+
+
 def fails(place: Place, *arguments: str | Path, status: int = 1, left: list[str]) -> str:
     """Start twistd, which fails in one line; the line. `left` is all that lies there after."""
     done = place.twistd(*arguments)
@@ -47,7 +51,7 @@ def test_a_busy_port(place: Place) -> None:
 
 def test_a_busy_port_leaves_the_winner_alone(place: Place) -> None:
     """A second daemon with a pidfile of its own fails; the first keeps file and port."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     port = started(place, "-f", "qotd.tap")
     place.mktap("-n", "second", "qotd", "--port", f"{port}")
     done = place.twistd("--pidfile", "second.pid", "-l", "second.log", "-f", "second.tap")
@@ -78,7 +82,7 @@ def test_what_is_no_image(place: Place, content: bytes, said: str) -> None:
 
 def test_a_truncated_image(place: Place) -> None:
     """Cut anywhere, it is refused with the place."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     whole = (place.path / "qotd.tap").read_bytes()
     for cut in (1, 8, 20, len(whole) // 2, len(whole) - 1):
         (place.path / "qotd.tap").write_bytes(whole[:cut])
@@ -88,7 +92,7 @@ def test_a_truncated_image(place: Place) -> None:
 
 def test_a_missing_image(place: Place) -> None:
     """With a suggestion where a name is near."""
-    place.mktap("qotd")
+    place.make("qotd")
     line = fails(place, "-f", "qodt.tap", left=["qotd.tap"])
     assert "qodt.tap" in line
     assert "qotd.tap" in line
@@ -177,7 +181,7 @@ def test_a_service_that_does_not_stop_cleanly(place: Place) -> None:
 
 def test_an_unwritable_directory(place: Place) -> None:
     """The pidfile's path and what to do."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     line = fails(place, "-d", "/proc", "-f", "qotd.tap", left=["qotd.tap"])
     assert "twistd.pid" in line
     line = fails(place, "-d", "nowhere", "-f", "qotd.tap", left=["qotd.tap"])
@@ -186,10 +190,10 @@ def test_an_unwritable_directory(place: Place) -> None:
     assert "can't open the log" in line
 
 
-@pytest.mark.parametrize("content", ["999999", "1", "garbage", "", "-1"])
+@pytest.mark.parametrize("content", ["1", "garbage", *SELDOM])
 def test_a_stale_pidfile(place: Place, content: str) -> None:
     """Of a process that is gone, of another living program, or garbage: one warning, it starts."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     (place.path / "twistd.pid").write_text(content)
     done = place.twistd("-f", "qotd.tap")
     assert done.returncode == 0
@@ -205,7 +209,7 @@ def test_a_stale_pidfile(place: Place, content: str) -> None:
 
 def test_the_pidfile_of_a_living_daemon(place: Place) -> None:
     """Refused with its number and the remedy; the daemon goes on."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     port = started(place, "-f", "qotd.tap")
     pid = place.pid()
     done = place.twistd("-f", "qotd.tap")
@@ -218,7 +222,7 @@ def test_the_pidfile_of_a_living_daemon(place: Place) -> None:
 
 def test_what_cannot_be_a_pidfile(place: Place) -> None:
     """A directory, or a file too large to be one, is left alone."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     (place.path / "folder").mkdir()
     line = fails(place, "--pidfile", "folder", "-f", "qotd.tap", left=["folder", "qotd.tap"])
     assert "it is a directory" in line
@@ -228,7 +232,7 @@ def test_what_cannot_be_a_pidfile(place: Place) -> None:
 
 def test_an_unreadable_pidfile(place: Place) -> None:
     """Said with what to check, and left alone."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     (place.path / "twistd.pid").touch(mode=0)
     done = place.run_bound_by_modes("twistd", "qotd.tap")
     assert (done.returncode, done.stderr) == (
@@ -241,7 +245,7 @@ def test_an_unreadable_pidfile(place: Place) -> None:
 
 def test_a_directory_that_may_not_be_written(place: Place) -> None:
     """Refused at the start, by mode; nothing is left."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     (place.path / "run").mkdir(mode=0o500)
     for more in ([], ["--pidfile", "../twistd.pid", "-l", "../twistd.log"]):
         done = place.run_bound_by_modes("twistd", "-d", "run", *more, "-f", "qotd.tap")

@@ -185,7 +185,7 @@ def test_the_pidfile_is_free_when_the_master_is_gone(place: Place) -> None:
 @pytest.mark.slow
 def test_in_the_foreground(place: Place) -> None:
     """Ctrl-C, which every process of a terminal gets, stops all, cleanly."""
-    place.mktap("qotd", "--port", "0")
+    place.make("qotd", "--port", "0")
     with place.foreground("-n", "--workers", "2", "-f", "qotd.tap") as process:
         wait_for("the start", lambda: "runs on asyncio" in place.log("foreground.log"))
         for pid in [process.pid, *crew(place, 2)]:

@@ -39,7 +39,7 @@ CLASSES: dict[str, str] = {
     "time": "struct_time",
     "types": "SimpleNamespace",
     "uuid": "UUID SafeUUID",
-    "tapkit.net.connection": "Address",
+    "tapkit.net.connections": "Address",
     "tapkit.ports": "PortDescription",
     "tapkit.protocol": "ConnectionDone",
 }

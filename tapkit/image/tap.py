@@ -24,13 +24,13 @@ was not checked.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import struct
 from collections.abc import Iterator
 from typing import Any
 
 from tapkit.errors import ImageError
 from tapkit.image import header, trailer
+from tapkit.image.digest import sha256, sha256_for
 from tapkit.image.foreign import looks_like
 from tapkit.image.header import ImageInfo
 
@@ -79,10 +79,10 @@ def write(
         )
     )
     head = _HEAD.pack(MAGIC, FORMAT, 0, len(packed)) + packed
-    digest = hashlib.sha256(head).digest()
+    digest = sha256(head).digest()
     body = list(_aligned([memoryview(stored), *views], len(head) + _DIGEST))
     table = b"".join(_digests(body))
-    return [head, digest, *body, table, hashlib.sha256(digest + table).digest(), END]
+    return [head, digest, *body, table, sha256(digest + table).digest(), END]
 
 
 def _aligned(views: list[memoryview], offset: int) -> Iterator[memoryview]:
@@ -95,7 +95,8 @@ def _aligned(views: list[memoryview], offset: int) -> Iterator[memoryview]:
 
 def _digests(views: list[memoryview]) -> Iterator[bytes]:
     """The digest of each block of what the views are together."""
-    digest, room = hashlib.sha256(), BLOCK
+    new = sha256_for(sum(view.nbytes for view in views))
+    digest, room = new(), BLOCK
     for view in views:
         start = 0
         while start < view.nbytes:
@@ -105,7 +106,7 @@ def _digests(views: list[memoryview]) -> Iterator[bytes]:
             room -= len(part)
             if not room:
                 yield digest.digest()
-                digest, room = hashlib.sha256(), BLOCK
+                digest, room = new(), BLOCK
     if room < BLOCK:
         yield digest.digest()
 
@@ -163,7 +164,7 @@ def _read_header(view: memoryview, where: str) -> tuple[ImageInfo, int]:
         raise ImageError("the image is damaged", f"{where}, byte 10")
     end = _HEAD.size + length
     _check_length(view, end + _DIGEST, where)
-    if hashlib.sha256(view[:end]).digest() != view[end : end + _DIGEST]:
+    if sha256(view[:end]).digest() != view[end : end + _DIGEST]:
         raise ImageError("the image's header is damaged", f"{where}, bytes 0 to {end + _DIGEST}")
     return header.unpack(bytes(view[_HEAD.size : end]), where), end + _DIGEST
 
@@ -200,14 +201,14 @@ def _check_body(view: memoryview, start: int, stop: int, where: str, intact: boo
     _check_length(view, end, where)
     if view.nbytes > end and trailer.size(view[end:]) != view.nbytes - end:
         raise ImageError("the image goes on after its end", f"{where}, byte {end}")
-    digest = hashlib.sha256(view[start - _DIGEST : start])
+    digest = sha256(view[start - _DIGEST : start])
     digest.update(view[stop:tail])
     if digest.digest() != view[tail : tail + _DIGEST] or view[tail + _DIGEST : end] != END:
         raise ImageError("the image's digests are damaged", f"{where}, byte {stop}")
     for number in range(0 if intact else count):
         block = slice(start + number * BLOCK, min(start + (number + 1) * BLOCK, stop))
         place = stop + number * _DIGEST
-        if hashlib.sha256(view[block]).digest() != view[place : place + _DIGEST]:
+        if sha256(view[block]).digest() != view[place : place + _DIGEST]:
             raise ImageError(
                 "the image is damaged",
                 f"{where}, bytes {block.start} to {block.stop}",

@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 from tapkit.errors import ServiceError, describe
 from tapkit.names import qualified_name
-from tapkit.net.connection import Connection, Connections, address_of
+from tapkit.net.connection import Connection
+from tapkit.net.connections import Connections, address_of
 from tapkit.protocol import Protocol
 
 logger = logging.getLogger("tapkit.protocol")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from tapkit import limits
 from tapkit.errors import describe
 from tapkit.net.accepting import Acceptor, acceptor
-from tapkit.net.connection import ABORT_PATIENCE, Address, Connections
+from tapkit.net.connections import ABORT_PATIENCE, Address, Connections
 from tapkit.net.serving import client_context
 from tapkit.ports import port_number
 from tapkit.protocol import ConnectionDone

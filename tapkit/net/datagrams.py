@@ -10,7 +10,7 @@ from typing import Any
 
 from tapkit.errors import describe
 from tapkit.net import inherited
-from tapkit.net.connection import Address, address_of
+from tapkit.net.connections import Address, address_of
 from tapkit.net.listening import addresses
 
 logger = logging.getLogger("tapkit.protocol")

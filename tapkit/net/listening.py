@@ -19,7 +19,7 @@ from typing import Any
 
 from tapkit.errors import ServiceError
 from tapkit.net import inherited
-from tapkit.net.connection import Address, address_of
+from tapkit.net.connections import Address, address_of
 
 TRIES = 20  # ports the system chose for one address family and someone else has in the other
 

@@ -13,7 +13,7 @@ from typing import Any
 from tapkit.errors import ServiceError, describe
 from tapkit.net import inherited
 from tapkit.net.accepting import Acceptor, may_begin_early
-from tapkit.net.connection import Address, Connections
+from tapkit.net.connections import Address, Connections
 from tapkit.net.eager import EagerServer
 from tapkit.net.listening import addresses, identity
 

@@ -167,10 +167,12 @@ def _identity(arguments: dict[str, Any]) -> Identity:
 
 
 def _instruments(arguments: dict[str, Any]) -> Instruments:
-    from tapkit.run.instruments import Instruments, profiling
+    from tapkit.run.instruments import Instruments
 
     profile = None
     if arguments["--profile"]:
+        from tapkit.run.instruments import profiling
+
         if arguments["--spew"] or arguments["--debug"]:
             raise UsageError(
                 "--profile does not go together with --debug and --spew", None, "one at a time"

@@ -6,8 +6,9 @@ environment must not thereby choose the keys it trusts, nor make it forget which
 
 from __future__ import annotations
 
-import hashlib
 import os
+
+from tapkit.image.digest import sha256
 
 SYSTEM = "/etc/tapkit"
 """The administrator's: policy and trusted keys."""
@@ -43,7 +44,7 @@ def file_of(folder: str, application: str, extension: str) -> str:
 
     name = urllib.parse.quote(application, safe="", errors="backslashreplace").replace(".", "%2E")
     if len(name) > 100:
-        name = hashlib.sha256(application.encode("utf-8", "surrogatepass")).hexdigest()
+        name = sha256(application.encode("utf-8", "surrogatepass")).hexdigest()
     return os.path.join(state(), folder, name + extension)
 
 
@@ -66,7 +67,7 @@ def host() -> str | None:
             text = file.read(200).strip()
     except OSError:
         return None
-    return hashlib.sha256(b"tapkit host\0" + text).hexdigest()[:32] if text else None
+    return sha256(b"tapkit host\0" + text).hexdigest()[:32] if text else None
 
 
 def _home() -> str:

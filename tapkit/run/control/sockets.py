@@ -12,7 +12,6 @@ directory, by name: bound before anything else runs in the process, and by short
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
 import stat
@@ -37,6 +36,8 @@ def path_beside(pidfile: str) -> str:
     """The control socket's path of the daemon that holds `pidfile`."""
     folder, name = os.path.split(os.path.abspath(pidfile))
     if len(os.fsencode(name)) > _LONGEST - len("..ctl.12345678.new"):
+        import hashlib
+
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     return os.path.join(folder, f".{name}.ctl")
 

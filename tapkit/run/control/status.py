@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapkit import __version__
 from tapkit.names import qualified_name
-from tapkit.net.connection import Address
+from tapkit.net.connections import Address
 from tapkit.run import logs
 from tapkit.run.logs.files import FileLog
 from tapkit.run.logs.sinks import StreamLog, SyslogLog

@@ -6,7 +6,6 @@ The command stays in the long name because tapctl, and people, find a daemon by 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 
 # setproctitle writes over the memory of argv. It would go on over that of the environment, and
@@ -20,6 +19,8 @@ def show(name: str) -> None:
     known = os.environ.get(_KEEP_ENVIRONMENT)
     os.environ[_KEEP_ENVIRONMENT] = "1"
     try:
+        import shlex
+
         import setproctitle
 
         command = shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
@@ -41,6 +42,8 @@ def command_line(words: list[str]) -> list[str]:
     if any(words[1:]) or not words or ": " not in words[0]:
         return words  # a title is one word, and the rest of its memory is empty
     try:
+        import shlex
+
         return shlex.split(words[0].partition(": ")[2])
     except ValueError:  # it was too long for its memory, and was cut in quotes
         return words[0].partition(": ")[2].split()

@@ -24,9 +24,10 @@ start. Scripts and TAP builders are run anew: their state is never saved.
          yours -------------->        from here on the pidfile is the new one's
          <-------------- taken        and from here on it serves
 
-Whatever fails before `yours`, and a death before `taken` - a mistake in the code, a hook that raises or hangs, a death - the
-new process is ended, the old one goes on, with its services started again if they were stopped,
-and says why. The old one decides: the new one never takes over by itself, unless the old is dead.
+Whatever fails before `yours` - a mistake in the code, a hook that raises or hangs - and a death
+before `taken`: the new process is ended, the old one goes on, with its services started again if
+they were stopped, and says why. The old one decides: the new one never takes over by itself,
+unless the old is dead.
 """
 
 from __future__ import annotations
@@ -200,15 +201,14 @@ class Handover:
         await self._within(successor.expect("ready"), "start")
         # Before it speaks for itself, to a supervisor that listens to one process.
         self.notifier.ready("another process has taken over", successor.process.pid)
-        await successor.channel.tell(yours=True, kept_paths=kept)
         # From here on there is no way back, not even for a stop that comes in between: only
         # where the new one dies before it has let anybody in.
-        taking = asyncio.ensure_future(successor.has_taken_over())
+        taking = asyncio.ensure_future(successor.take_over(kept))
         for _ in range(2):
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({taking}, timeout=END_LIMIT)
-        if taking.cancel() or taking.cancelled():
-            return  # it is slow, or stopped by somebody: it may have let clients in
+        if taking.cancel():
+            return  # it is slow: it may have let clients in already
         try:
             taking.result()
         except DaemonError:

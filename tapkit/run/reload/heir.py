@@ -84,13 +84,14 @@ class Heir:
             raise DaemonError(f"the new process did not start: {told.get('failed')}")
         self.ends = False
 
-    async def has_taken_over(self) -> None:
-        """Wait until the pidfile is its, which it says before it lets anybody in.
+    async def take_over(self, kept_paths: list[str]) -> None:
+        """Agree, and wait until the pidfile is its, which it says before it lets anybody in.
 
         Raises:
             DaemonError: it died before that.
         """
         try:
+            await self.channel.tell(yours=True, kept_paths=kept_paths)
             await self.channel.hear()
         except (EOFError, OSError):
             raise DaemonError(
