@@ -26,10 +26,11 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture(scope="session")
 def qotd_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """qotd.tap, and qotd.tax of it; other.tax and other.tas, with another port and quote."""
+    """qotd.tap, qotd.tax and qotd.tas; other.tax and other.tas, with another port and quote."""
     here = Place(tmp_path_factory.mktemp("qotd") / "place")
     here.make("qotd")
-    assert here.run("tapconvert", "qotd.tap", "qotd.tax").returncode == 0
+    for name in ("qotd.tax", "qotd.tas"):
+        assert here.run("tapconvert", "qotd.tap", name).returncode == 0
     text = (here.path / "qotd.tax").read_text()
     other = text.replace(">8007<", ">8017<", 1).replace("An apple", "A pear")
     (here.path / "other.tax").write_text(other)

@@ -81,7 +81,10 @@ class Place:
         return self.run("mktap", *arguments)
 
     def make(self, *arguments: str) -> None:
-        """The file that `mktap ARGUMENTS` makes, of a mktap run once: where it is not the test."""
+        """The file that `mktap ARGUMENTS` makes, for tests of something else: mktap ran once.
+
+        It ran without this place's modules and environment.
+        """
         for name, data in _made(*arguments).items():
             self.put(name, data)
 

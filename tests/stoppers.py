@@ -117,11 +117,14 @@ class Producing(Connected):
         self.transport.write(b", and the end")
         self.transport.unregisterProducer()
 
+kept = []  # else the collector may end what only waits for itself
+
 async def stuck(reader, writer):
     writer.write(b"hello")
     while True:
+        kept.append(asyncio.Event())
         try:
-            await asyncio.Event().wait()
+            await kept[-1].wait()
         except asyncio.CancelledError:
             pass
 

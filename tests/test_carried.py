@@ -271,7 +271,7 @@ def bare_python(place: Place, *arguments: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "extension",
-    [pytest.param("tap", marks=pytest.mark.slow), pytest.param("tax", marks=pytest.mark.slow), "tas"],
+    [*(pytest.param(slow, marks=pytest.mark.slow) for slow in ("tap", "tax")), "tas"],
 )
 def test_a_bundle_runs_on_python_alone(place: Place, extension: str) -> None:
     """One file serves where neither tapkit nor its dependencies are installed, and saves."""

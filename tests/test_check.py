@@ -57,7 +57,11 @@ def checked(place: Place, *arguments: str, status: int = 0) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize(
+    "form",
+    [FORMS[0], *(pytest.param(form, marks=pytest.mark.slow) for form in FORMS[1:])],
+    ids=lambda form: form.name,
+)
 def test_what_fits(shop: Place, form: Any) -> None:
     """In every form: the table of classes with counts, versions and attributes; exit status 0."""
     name = f"shop{form.extensions[0]}"

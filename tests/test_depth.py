@@ -173,7 +173,7 @@ def test_deep_containers(kind: Any) -> None:
     depth = 0
     while loaded:
         loaded, depth = loaded["in" if kind is dict else 0], depth + 1
-    assert depth == 100_000
+    assert depth == 50_000
 
 
 def _back(length: int) -> Any:

@@ -160,14 +160,13 @@ def test_code_of_another_python_is_refused(form: str, monkeypatch: pytest.Monkey
         image.loads(theirs)
 
 
+# The two round trips go all the ways there are; alone, each way is one of the slow tests.
+ROUNDS = [("pickle", "xml", "source", "pickle"), ("pickle", "source", "xml", "pickle")]
+PAIRS = [(one, other) for one in forms.names() for other in forms.names()]
+
+
 @pytest.mark.parametrize(
-    "way",
-    [(one, other) for one in forms.names() for other in forms.names()]
-    + [
-        ("pickle", "xml", "source", "pickle"),
-        pytest.param(("pickle", "source", "xml", "pickle"), marks=pytest.mark.slow),
-    ],
-    ids="-".join,
+    "way", ROUNDS + [pytest.param(pair, marks=pytest.mark.slow) for pair in PAIRS], ids="-".join
 )
 def test_every_crossing_is_the_same_graph(way: tuple[str, ...]) -> None:
     """From form to form and loaded: the same graph."""

@@ -44,11 +44,12 @@ def imports(path: Path, for_types: bool = True) -> Iterator[tuple[str, int]]:
     `for_types`: also what is imported for type checkers alone, and never at run time.
     """
     tree = parsed(path)
+    nodes = list(ast.walk(tree))
     skipped: set[ast.AST] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             skipped.update(inner for inner in ast.walk(node) if not for_types)
-    for node in ast.walk(tree):
+    for node in nodes:
         if node in skipped:
             continue
         if isinstance(node, ast.Import):

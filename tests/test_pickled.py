@@ -132,6 +132,14 @@ class RoundTrip(pickletester.AbstractPickleTests, unittest.TestCase):
     test_global_ext4 = None
     test_proto = None  # expects ValueError, not ImageError, of an unknown protocol
 
+    @pytest.mark.slow  # megabytes, many times over
+    def test_framed_write_sizes_with_delayed_writer(self) -> None:
+        super().test_framed_write_sizes_with_delayed_writer()
+
+    @pytest.mark.slow
+    def test_framing_many_objects(self) -> None:
+        super().test_framing_many_objects()
+
 
 class Assembled(RoundTrip):
     """The same, with what is assembled in the hands of the tests: its opcodes are looked at."""

@@ -119,9 +119,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "where", ["commands", pytest.param("installed", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("where", ["commands", pytest.param("installed", marks=pytest.mark.slow)])
 def test_the_session_byte_for_byte(
     where: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

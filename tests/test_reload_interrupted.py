@@ -57,6 +57,23 @@ def wait_until_asleep(process: psutil.Process) -> None:
 
 
 @pytest.mark.slow
+def test_a_long_conversation_ends_where_state_is_carried(place: Place) -> None:
+    """It is closed, not reset, and not forgotten: state has one owner, and that serves."""
+    add_tap(place, "lines", LINES)
+    place.mktap("lines")
+    port = started(place, "-f", "lines.tap")
+    line = Line(port)
+    assert line.ask() == 1
+    reload(place)
+    assert line.ends()
+    line.close()
+    new = Line(port)
+    assert new.ask() == 2
+    new.close()
+    place.kill()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("reactor", ["asyncio", "uvloop"])
 def test_a_second_wish_cuts_the_wait_for_connections(place: Place, reactor: str) -> None:
     """Taken over, the old process waits for its connections; TERM ends that, for it alone."""

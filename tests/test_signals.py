@@ -14,11 +14,12 @@ LOOPS = ["asyncio", "uvloop"]
 
 TAP = """
 import _thread, signal, time
-from tapkit import service, usage
+from tapkit import journal, service, usage
 
 class Options(usage.Options):
     optFlags = [["elsewhere", "e", "Another thread takes the signals."],
-                ["threadless", "t", "No thread can be started any more."]]
+                ["threadless", "t", "No thread can be started any more."],
+                ["journaled", "j", "It has a journal, which is written by a thread."]]
 
 class Threads(service.Service):
     def __init__(self, config):
@@ -32,17 +33,20 @@ class Threads(service.Service):
             _thread.stack_size(1 << 46)
         return super().startService()
 
+class Journaled(journal.Journaled, Threads):
+    pass
+
 def makeService(config):
-    return Threads(config)
+    return (Journaled if config["journaled"] else Threads)(config)
 """
 
 
-def start(place: Place, reactor: str, how: str) -> psutil.Process:
+def start(place: Place, reactor: str, *how: str) -> psutil.Process:
     """A daemon of that kind, which has nothing to do but to sleep in its event loop."""
     if reactor == "uvloop":
         pytest.importorskip("uvloop")
     add_tap(place, "threads", TAP)
-    assert place.mktap("threads", how).returncode == 0
+    assert place.mktap("threads", *how).returncode == 0
     done = place.twistd("-r", reactor, "-f", "threads.tap")
     assert done.returncode == 0, done.stderr
     process = psutil.Process(place.pid())
@@ -67,11 +71,16 @@ def test_a_signal_that_another_thread_takes_wakes_the_loop(place: Place, reactor
 
 
 @pytest.mark.parametrize("reactor", LOOPS)
-def test_a_stop_that_no_thread_can_watch(place: Place, reactor: str) -> None:
+@pytest.mark.parametrize(
+    "more", [(), pytest.param(("--journaled",), id="journaled", marks=pytest.mark.slow)]
+)
+def test_a_stop_that_no_thread_can_watch(place: Place, reactor: str, more: tuple[str, ...]) -> None:
     """Where no thread can be started it stops, saves, and says that nobody watched."""
-    start(place, reactor, "--threadless")
+    start(place, reactor, "--threadless", *more)
     place.kill()
     assert "WARNING: the stop is not watched, so what blocks it" in place.log()
     assert "can't start new thread" in place.log()
     assert "threads stopped" in place.log()
-    assert place.file_names() == ["lib", "threads-shutdown.tap", "threads.tap", "twistd.log"]
+    assert "Traceback" not in place.log()
+    assert {"threads-shutdown.tap", "twistd.log"} <= set(place.file_names())
+    assert "twistd.pid" not in place.file_names()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -190,6 +191,20 @@ def test_every_so_often(place: Place) -> None:
         wait_for("two snapshots", lambda: place.log().count("stood still") >= 2)
         place.kill()
     assert ledger.entries_of(place.path / "ledger-snapshot.tap") == [1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="prlimit is Linux's")
+def test_every_so_often_goes_on_after_a_failure(place: Place) -> None:
+    """No file descriptor is left for one: it is told, and the next one is taken."""
+    with running(place, "--save-every", "1"):
+        limits = resource.prlimit(place.pid(), resource.RLIMIT_NOFILE)
+        resource.prlimit(place.pid(), resource.RLIMIT_NOFILE, (4, limits[1]))
+        wait_for("a failure", lambda: "the state was not saved (every 1 s" in place.log())
+        resource.prlimit(place.pid(), resource.RLIMIT_NOFILE, limits)
+        wait_for("the next", lambda: "stood still" in place.log())
+        place.kill()
+    assert "Too many open files" in place.log()
 
 
 def test_requests_meanwhile_are_one(place: Place) -> None:

@@ -239,7 +239,7 @@ IDS = [
 
 
 # The others are slow only together.
-QUICK = {"busy port", "forbidden user", "full disk", "privileged hook"}
+QUICK = {"busy port", "full disk", "privileged hook"}
 CASES = [
     pytest.param(*row, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
     for row, name in zip(FAILURES, IDS, strict=True)

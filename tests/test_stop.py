@@ -255,11 +255,13 @@ def test_a_storm_of_signals(here: Place) -> None:
 
 @pytest.mark.slow
 def test_two_signals_at_once_are_one_wish(here: Place) -> None:
-    """As timeout(1) sends them, to the process and to its group: a clean stop."""
+    """As timeout(1) and a shell send them, to the process and to its group: a clean stop."""
     image_of(here, "Patient")
     with running(here) as process:
+        process.send_signal(signal.SIGSTOP)  # so that both come at once, however busy the machine
         process.terminate()
-        process.terminate()
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
         assert ended(process) == 0
     assert "hurrying" not in here.log("foreground.log")
 

@@ -54,10 +54,12 @@ def test_it_says_what_it_does(qotd: Place) -> None:
 
 @pytest.mark.parametrize("last", FORMS, ids=lambda form: form.name)
 @pytest.mark.parametrize("first", FORMS, ids=lambda form: form.name)
-def test_any_form_to_any(qotd: Place, first: object, last: object) -> None:
+def test_any_form_to_any(
+    qotd: Place, qotd_files: dict[str, bytes], first: object, last: object
+) -> None:
     """Of the nine ways each loses nothing, and what comes out loads."""
     one, other = (f"{n}{form.extensions[0]}" for n, form in (("one", first), ("other", last)))
-    assert qotd.run("tapconvert", "qotd.tap", one).returncode == 0
+    qotd.put(one, qotd_files[f"qotd{first.extensions[0]}"])
     made = qotd.run("tapconvert", one, other)
     assert (made.returncode, made.stderr) == (0, "")
     assert form_of(qotd.path / other) == last.name

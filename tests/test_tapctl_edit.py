@@ -51,10 +51,10 @@ def port_of(path: Path) -> int:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_an_edit_of_any_form(qotd: Place, form: str) -> None:
+def test_an_edit_of_any_form(qotd: Place, qotd_files: dict[str, bytes], form: str) -> None:
     """The port is changed in the XML, and the file keeps its form, its header and its name."""
     path = qotd.path / f"image{FORMS[form]}"
-    assert qotd.run("tapconvert", "-t", form, "qotd.tap", path.name).returncode == 0
+    qotd.put(path.name, qotd_files[f"qotd{FORMS[form]}"])
     with_editor(qotd, replacing(">8007<", ">8017<"))
     edited = qotd.run("tapctl", "edit", path.name)
     assert (edited.returncode, edited.stderr) == (0, "")

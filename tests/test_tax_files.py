@@ -149,7 +149,7 @@ HOSTILE = {
     "external": b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><x tapkit="1"/>',
     "external entity": b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + ROOT,
     "parameter entity": b'<!DOCTYPE x [<!ENTITY % p SYSTEM "http://h/x"> %p;]>' + ROOT,
-    "attributes": b'<x tapkit="1" ' + b" ".join(b'a%d="1"' % n for n in range(300_000)) + b"/>",
+    "attributes": b'<x tapkit="1" ' + b" ".join(b'a%d="1"' % n for n in range(100_000)) + b"/>",
     "references to nothing": b"<x tapkit='1' type='list'>"
     + b"".join(b"<item ref='r%d'/>" % n for n in range(30_000))
     + b"</x>",

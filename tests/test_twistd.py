@@ -264,7 +264,7 @@ def test_quiet_and_syslog(place: Place) -> None:
 def test_samples_win_the_name(place: Place) -> None:
     """With samples/ on PYTHONPATH, qotd is the tutorial's drop-in."""
     place.env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "samples"), str(ROOT)])
-    place.make("qotd", "--port", "0")
+    assert place.mktap("qotd", "--port", "0").returncode == 0
     assert b"TwistedQuotes" in (place.path / "qotd.tap").read_bytes()
     assert ask(started(place, "-f", "qotd.tap")) == QUOTE
     place.kill()

@@ -17,10 +17,10 @@ from tapkit import image
 from tapkit.image import header, tap
 from tests.place import ROOT, Place
 
-# Runs each command line in this process, watched. What is told at the end: events that loading
-# or running an image could not do without, and all that was imported.
+# Runs each command line in this process, each in its folder, watched. What is told of each: events
+# that loading or running an image could not do without, and all that was imported.
 WATCHER = """
-import json, sys, time
+import json, os, sys, time
 from tapkit.scripts import tapconvert, tapctl
 
 told, imported = [], []
@@ -39,19 +39,37 @@ def hook(event, args):
 sys.addaudithook(hook)
 DOCS = {"tapconvert": sys.argv[1], "tapctl": sys.argv[2]}
 MAINS = {"tapconvert": tapconvert.main, "tapctl": tapctl.main}
-statuses = []
-began = time.process_time()
+report = []
 for line in sys.stdin:
-    program, *argv = json.loads(line)
-    statuses.append(MAINS[program](argv, open(DOCS[program]).read().split('\"\"\"')[1]))
-report = {"told": told, "imported": imported, "statuses": statuses}
-report["seconds"] = time.process_time() - began
+    told, imported = [], []
+    folder, program, *argv = json.loads(line)
+    os.chdir(folder)
+    began = time.process_time()
+    status = MAINS[program](argv, open(DOCS[program]).read().split('\"\"\"')[1])
+    seconds = time.process_time() - began
+    report.append({"told": told, "imported": imported, "status": status, "seconds": seconds})
 open(sys.argv[3], "w").write(json.dumps(report))
 """
 
 
+def together(reports: list[dict]) -> dict:
+    """What the watcher saw of some command lines."""
+    return {
+        "told": [told for report in reports for told in report["told"]],
+        "imported": [name for report in reports for name in report["imported"]],
+        "statuses": [report["status"] for report in reports],
+        "seconds": sum(report["seconds"] for report in reports),
+    }
+
+
 def watched(place: Place, *lines: list[str]) -> dict:
     """Run command lines under the watcher; what it saw."""
+    reports, stderr = watch(place, [[str(place.path), *line] for line in lines])
+    return together(reports) | {"stderr": stderr}
+
+
+def watch(place: Place, lines: list[list[str]]) -> tuple[list[dict], str]:
+    """Run command lines under the watcher, each after its folder; of each what it saw."""
     report = place.path.parent / "report.json"
     place.env["PATH"] = str(place.path)  # no graphviz: starting it would be told
     done = subprocess.run(
@@ -72,9 +90,7 @@ def watched(place: Place, *lines: list[str]) -> dict:
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    found = json.loads(report.read_text())
-    found["stderr"] = done.stderr
-    return found
+    return json.loads(report.read_text()), done.stderr
 
 
 ELSEWHERE = """<?xml version="1.0" encoding="utf-8"?>
@@ -206,29 +222,50 @@ EVIL = {
 REFUSED = {"persistent", "extension", "long", "frame", "truncated", "garbage"}
 
 
+TOOLS = [
+    ["tapctl", "inspect", "--json", "evil.tap"],
+    ["tapctl", "inspect", "evil.tap", "--graph", "evil.svg"],
+    ["tapconvert", "evil.tap", "evil.tax"],
+    ["tapconvert", "evil.tap", "evil.tas"],
+    ["tapconvert", "evil.tax", "again.tap"],
+    ["tapconvert", "evil.tas", "third.tap"],
+    ["tapctl", "diff", "evil.tap", "again.tap"],
+    ["tapctl", "diff", "evil.tap", "evil.tap"],
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """What one watcher saw of each evil pickle, each in its folder, by its name."""
+    place = Place(tmp_path_factory.mktemp("evil") / "place")
+    lines = []
+    for number, name in enumerate(EVIL):
+        folder = place.path / str(number)
+        folder.mkdir()
+        evil = folder / "evil.tap"
+        evil.write_bytes(b"".join(tap.write(EVIL[name], [], header.made_here([]))))
+        evil.chmod(0o600)
+        (folder / "canary.py").write_text("open('canary', 'w')")
+        lines += [[str(folder), *line] for line in TOOLS]
+    try:
+        reports, stderr = watch(place, lines)
+    finally:
+        place.reap()
+    found = {}
+    for number, name in enumerate(EVIL):
+        found[name] = together(reports[number * len(TOOLS) : (number + 1) * len(TOOLS)])
+        found[name] |= {"stderr": stderr, "folder": place.path / str(number)}
+    return found
+
+
 @pytest.mark.parametrize("name", EVIL)
-def test_pickles_that_would_do_harm(place: Place, name: str) -> None:
+def test_pickles_that_would_do_harm(outcomes: dict[str, dict], name: str) -> None:
     """Each is converted, told, drawn and compared, or refused in words, and soon; never run."""
-    envelope = tap.write(EVIL[name], [], header.made_here([]))
-    evil = place.path / "evil.tap"
-    evil.write_bytes(b"".join(envelope))
-    evil.chmod(0o600)
-    (place.path / "canary.py").write_text("open('canary', 'w')")
-    found = watched(
-        place,
-        ["tapctl", "inspect", "--json", "evil.tap"],
-        ["tapctl", "inspect", "evil.tap", "--graph", "evil.svg"],
-        ["tapconvert", "evil.tap", "evil.tax"],
-        ["tapconvert", "evil.tap", "evil.tas"],
-        ["tapconvert", "evil.tax", "again.tap"],
-        ["tapconvert", "evil.tas", "third.tap"],
-        ["tapctl", "diff", "evil.tap", "again.tap"],
-        ["tapctl", "diff", "evil.tap", "evil.tap"],
-    )
+    found = outcomes[name]
     assert [told for told in found["told"] if told[0] != "open" or "canary'" in told[1]] == []
     assert "antigravity" not in found["imported"]
     assert not [module for module in found["imported"] if module.startswith("app_elsewhere")]
-    assert not (place.path / "canary").exists()
+    assert not (found["folder"] / "canary").exists()
     refused = [1, 1, 1, 1, 1, 1, 2, 2]
     assert found["statuses"] == (refused if name in REFUSED else [0] * 8), found["stderr"]
     assert found["seconds"] < 30

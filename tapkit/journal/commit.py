@@ -182,9 +182,10 @@ class Journal:
     async def _in_thread(self, work: Callable[..., None], *args: Any) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter: no thread can be started
+            why = getattr(error, "strerror", None) or error
             raise JournalError(
-                f"the journal can't be written ({error.strerror})", self._writer.path
+                f"the journal can't be written ({why})", self._writer.path
             ) from error
 
     def _fail(self, error: JournalError, jobs: list[_Frame | int]) -> None:

@@ -63,6 +63,13 @@ def end_within(limit: float | None) -> None:
     where that is less: a thread nobody ended would hold it. Where it hangs is written to standard
     error, and it ends with status 1. None: it may take for ever."""
     import faulthandler
+    import signal
 
-    if limit is not None:
-        faulthandler.dump_traceback_later(max(limit, _LEAST), exit=True)
+    if limit is None:
+        return
+    limit = max(limit, _LEAST)
+    try:
+        faulthandler.dump_traceback_later(limit, exit=True)
+    except RuntimeError:  # no thread can be started, to watch: the kernel does, but says nothing
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, limit)

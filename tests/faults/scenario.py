@@ -12,6 +12,7 @@ and waits.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  # else each life imports it, and that fails too
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from tapkit import application as applications
 from tapkit import image
 from tapkit.application import Application
 from tapkit.errors import TapkitError
+from tapkit.journal import commit, recovery  # noqa: F401
 from tapkit.run.saving import forking, generations
 from tapkit.run.saving.policy import SavePolicy
 from tapkit.run.saving.saver import Saver

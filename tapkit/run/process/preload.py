@@ -59,6 +59,7 @@ STANDARD = (
     "profile",
     "pwd",
     "resource",
+    "shlex",
     "shutil",
     "subprocess",
     "tempfile",
@@ -67,6 +68,8 @@ STANDARD = (
 """Modules that the standard library or tapkit import when they first need them."""
 
 OPTIONAL = (
+    "_sha2",
+    "_sha256",
     "cloudpickle",
     "cryptography.exceptions",
     "cryptography.hazmat.primitives.asymmetric",
@@ -77,7 +80,7 @@ OPTIONAL = (
     "uvloop",
     "zstandard",
 )
-"""Other people's, where they are installed."""
+"""What not every Python has, and other people's, where they are installed."""
 
 LEFT_OUT = ("tapkit.scripts",)
 """What a running daemon does not need."""

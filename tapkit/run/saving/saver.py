@@ -175,7 +175,7 @@ class Saver:
     async def _tick(self, every: float) -> None:
         while True:
             await asyncio.sleep(every)
-            with contextlib.suppress(TapkitError):  # said already
+            with contextlib.suppress(Exception):  # said already; the next one may succeed
                 await self.snapshot(f"every {every:g} seconds")
 
     async def _after(self, current: asyncio.Task[Saved], why: str) -> Saved:
@@ -189,14 +189,7 @@ class Saver:
             reason = self.policy.reason if self.policy.folder is None else "it starts or stops"
             log.error("no snapshot is taken (%s): %s", why, reason)
             raise DaemonError("no snapshot is taken", None, reason)
-        from tapkit.run.saving import forking
-
-        short = forking.memory_is_short()
-        begun = self._begun(why, SNAPSHOT)
-        if short is None:
-            return await self._save(begun, self._in_child)
-        self._warn_of_standing_still(short)
-        return await self._save(begun, self._here)
+        return await self._save(self._begun(why, SNAPSHOT), self._beside)
 
     def _begun(self, why: str, tag: str) -> Saved:
         path = self.policy.path(self.application, tag)
@@ -215,6 +208,16 @@ class Saver:
         saved = saved._replace(generation=self._generation, seconds=time.perf_counter() - began)
         await self._note(saved)
         return saved
+
+    async def _beside(self, begun: Saved) -> Saved:
+        """In a forked child, while the service goes on; here, where there is no memory for one."""
+        from tapkit.run.saving import forking
+
+        short = forking.memory_is_short()
+        if short is None:
+            return await self._in_child(begun)
+        self._warn_of_standing_still(short)
+        return await self._here(begun)
 
     async def _in_child(self, begun: Saved) -> Saved:
         from tapkit.run.saving import forking
@@ -265,14 +268,17 @@ class Saver:
 
     def _failed(self, begun: Saved, error: BaseException) -> None:
         """Say it, note it, and leave nothing half done behind."""
-        if self.policy.folder is not None:
-            sweep(self.policy.folder, str(self.application.name))
         cancelled = isinstance(error, asyncio.CancelledError)
         said = "given up: the daemon stops" if cancelled else describe(error)
         self.last = begun._replace(error=said)
         ours = isinstance(error, (TapkitError, OSError, asyncio.CancelledError))
         log.error("the state was not saved (%s): %s", begun.why, said, exc_info=not ours)
         self.tell(f"the state was not saved ({begun.why}): {said}")
+        if self.policy.folder is not None:
+            try:
+                sweep(self.policy.folder, str(self.application.name))
+            except OSError as failure:  # it went wrong because nothing works; the next start sweeps
+                log.debug("a temporary file may be left: %s", describe(failure))
 
     # -- beside it
 
