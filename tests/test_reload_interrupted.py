@@ -110,7 +110,10 @@ def test_a_quit_in_the_foreground_is_passed_on_as_one(place: Place) -> None:
         log_says(place, "received QUIT: the state of held is not saved")
         wait_for("the service to end", lambda: has_ended(new))
         assert line.ask() == 3
-        wait_for("it to hurry", lambda: process.send_signal(signal.SIGQUIT) or process.poll() == 0)
+        wait_for(
+            "it to hurry", lambda: process.send_signal(signal.SIGQUIT) or process.poll() is not None
+        )
+        assert process.returncode == 0, place.log("foreground.log")
         assert line.ends()
         line.close()
     assert place.processes() == []

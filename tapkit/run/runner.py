@@ -55,7 +55,7 @@ def run(
         _complete(loop, loop.create_task(_live(daemon, control, start_timeout)), daemon)
     finally:
         if handover is not None and handover.left_to:
-            signals.hold()
+            signals.hold(signals.ACTIONS)  # for `tapkit.run.reload.standing_in`
         else:
             signals.ignore()
         _close(loop)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 
 from tapkit.run.blocked import Blocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from tapkit.run.daemon import Daemon
@@ -59,9 +60,17 @@ def _dropped(_outcome: object) -> None:
     """The log tells how it went; nobody else waits for it."""
 
 
-def hold() -> None:
-    """From here on what is heard waits, for what this process does next."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, ACTIONS)
+def hold(numbers: Iterable[int]) -> None:
+    """From here on these wait, for a `signal.sigwait` of the main thread."""
+    numbers = set(numbers)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    for number in numbers:
+        signal.signal(number, _keep)
+
+
+def _keep(number: int, _frame: FrameType | None) -> None:
+    """Another thread, which does not block it, took a signal: send it to the one that does."""
+    signal.pthread_kill(threading.get_ident(), number)
 
 
 def ignore() -> None:

@@ -13,7 +13,8 @@ import logging
 import os
 import signal
 import sys
-from types import FrameType
+
+from tapkit.run import signals
 
 log = logging.getLogger("tapkit.reload")
 
@@ -45,21 +46,15 @@ def stand_in(daemon: int, pidfile: str) -> int:
     _become_reaper()
     # Blocked, and waited for: a handler would not be called for a signal that comes just before
     # the system call that waits for the daemon.
-    signal.signal(signal.SIGCHLD, _nothing)  # one that is ignored, as it is by default, is lost
-    signal.pthread_sigmask(signal.SIG_BLOCK, {*PASSED_ON, signal.SIGCHLD})
-    for number in PASSED_ON:
-        signal.signal(number, _nothing)
+    signals.hold({*PASSED_ON, signal.SIGCHLD})
     log.info("PID %d stands in for PID %d: it passes on signals", os.getpid(), daemon)
     while True:
         status = _wait(daemon, pidfile)
         heir = _read(pidfile)
         if heir is None or heir == daemon or not _exists(heir):
+            signals.ignore()  # as its end does not pass on any more
             return status
         daemon = heir
-
-
-def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """Never called: the signal is blocked."""
 
 
 def _wait(daemon: int, pidfile: str) -> int:
