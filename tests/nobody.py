@@ -24,8 +24,8 @@ import docopt, msgpack, psutil
 import tapkit.image.labels, tapkit.run, tapkit.scripts
 
 for package in (tapkit.run, tapkit.scripts):
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{{package.__name__}}.{{module.name}}")
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
 with open(sys.argv[1]) as script:
     code = compile(script.read(), sys.argv[1], "exec")
 del sys.argv[0]
