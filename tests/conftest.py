@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,3 +55,17 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine(tmp_path / "machine")
     made.enter(monkeypatch)
     return made
+
+
+@pytest.fixture
+def open_place() -> Iterator[Place]:
+    """A place that other users can reach. (pytest keeps its own directories to itself, and
+    closes them again whenever another pytest begins.)"""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        here = Place(Path(folder) / "place")
+        here.path.chmod(0o755)
+        try:
+            yield here
+        finally:
+            here.reap()

@@ -7,7 +7,6 @@ import os
 import socket
 import stat
 import struct
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,19 +187,6 @@ def test_a_daemon_that_does_not_answer(qotd: Place) -> None:
     assert mine.split() == ["-", "-", "unknown", "-", "-", "-", "-", f"{qotd.path}/twistd.pid"]
     psutil.Process(qotd.pid()).resume()
     assert asked(qotd, "status")["state"] == "running"
-
-
-@pytest.fixture
-def open_place() -> Iterator[Place]:
-    """A place that other users can reach."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        here = Place(Path(folder) / "place")
-        here.path.chmod(0o755)
-        try:
-            yield here
-        finally:
-            here.reap()
 
 
 @needs_root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import psutil
@@ -84,3 +85,15 @@ def test_a_stop_that_no_thread_can_watch(place: Place, reactor: str, more: tuple
     assert "Traceback" not in place.log()
     assert {"threads-shutdown.tap", "twistd.log"} <= set(place.file_names())
     assert "twistd.pid" not in place.file_names()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reactor", LOOPS)
+def test_a_flood_of_signals(place: Place, reactor: str) -> None:
+    """As fast as they can be sent, more than any buffer holds: it neither drowns nor hangs."""
+    process = start(place, reactor, "--elsewhere")
+    for _ in range(200_000):
+        os.kill(process.pid, signal.SIGUSR1)
+    place.kill()
+    assert "threads stopped" in place.log()
+    assert "Resource temporarily unavailable" not in place.log()

@@ -28,6 +28,12 @@ def slow(*values: str) -> ParameterSet:
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can give up root")
 
 
+@pytest.fixture
+def place(open_place: Place) -> Place:
+    """Where whoever root becomes can work."""
+    return open_place
+
+
 def free_port_below_1024() -> int:
     for port in range(700, 1024):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):

@@ -36,6 +36,13 @@ def listen(daemon: Daemon) -> None:
     nothing, and what asks for a stop must be heard.
     """
     loop = asyncio.get_running_loop()
+    waiting: set[int] = set()  # heard, and not acted on yet: in a storm the loop must get on
+
+    def act(number: int) -> None:
+        waiting.discard(number)
+        known = signal.Signals(number)
+        if not daemon.passes_on(known):
+            ACTIONS[known](daemon, known.name)
 
     def heard(number: int, frame: FrameType | None) -> None:
         assert daemon.watch is not None
@@ -43,17 +50,14 @@ def listen(daemon: Daemon) -> None:
             daemon.watch.begin()
             if daemon.watch.breaks_off(frame):
                 raise Blocked("it blocks a process that shall stop")
-        loop.call_soon_threadsafe(_act, daemon, signal.Signals(number))
+        if number not in waiting:
+            waiting.add(number)
+            loop.call_soon_threadsafe(act, number)
 
     for number in ACTIONS:
         signal.signal(number, heard)
         # What asks for a stop may interrupt a system call, nothing else may.
         signal.siginterrupt(number, number in STOPPING)
-
-
-def _act(daemon: Daemon, number: signal.Signals) -> None:
-    if not daemon.passes_on(number):
-        ACTIONS[number](daemon, number.name)
 
 
 def _dropped(_outcome: object) -> None:

@@ -22,7 +22,7 @@ def by_signals(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     """Have every signal with a Python handler wake `loop`, which runs in the main thread."""
     theirs = signal.set_wakeup_fd(-1)
     if theirs >= 0:  # uvloop sees to it by itself
-        signal.set_wakeup_fd(theirs)
+        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
         yield
         return
     alarm, bell = socket.socketpair()
@@ -30,7 +30,8 @@ def by_signals(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         alarm.setblocking(False)
         bell.setblocking(False)
         loop.add_reader(alarm, _silence, alarm)
-        # A full buffer wakes it as well as one byte does.
+        # A full buffer wakes it as well as one byte does. And to warn of it, CPython's C handler
+        # takes a lock that the very code it interrupts may hold: the process then waits for ever.
         signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
         try:
             yield
