@@ -13,6 +13,7 @@ from tests.place import PATIENCE, Place, has_ended, wait_for
 from tests.reloads import LINES, count_at, reload
 from tests.stoppers import log_says
 from tests.test_reload_failures import GOES_ON, moody, settled, write_mood
+from tests.test_snapshot import open_files
 from tests.test_twistd import add_tap, started
 
 # Its connections stay open when the service stops.
@@ -52,6 +53,12 @@ def edit(place: Place) -> None:
     os.utime(place.path / "held.tap", (1, 1))
 
 
+def wait_until_left(pid: int) -> None:
+    """That process has left the pidfile to another: from here on that is the service."""
+    old = psutil.Process(pid)
+    wait_for("it to agree", lambda: not any("twistd.pid" in path for path in open_files(old)))
+
+
 def wait_until_asleep(process: psutil.Process) -> None:
     wait_for("it to sleep", lambda: process.status() == psutil.STATUS_SLEEPING)
 
@@ -83,6 +90,7 @@ def test_a_second_wish_cuts_the_wait_for_connections(place: Place, reactor: str)
     old = psutil.Process(place.pid())
     edit(place)
     reload(place)
+    wait_until_left(old.pid)
     assert line.ask() == 2, "the old one still serves who was there"
     old.send_signal(signal.SIGTERM)
     wait_for("a second wish", lambda: old.send_signal(signal.SIGTERM) or has_ended(old))
@@ -105,6 +113,7 @@ def test_a_quit_in_the_foreground_is_passed_on_as_one(place: Place) -> None:
         assert line.ask() == 1
         edit(place)
         new = psutil.Process(reload(place))
+        wait_until_left(process.pid)
         assert line.ask() == 2
         process.send_signal(signal.SIGQUIT)
         log_says(place, "received QUIT: the state of held is not saved")
@@ -130,6 +139,7 @@ def test_other_signals_are_for_the_service(place: Place) -> None:
         assert line.ask() == 1
         edit(place)
         second = reload(place)
+        wait_until_left(process.pid)
         process.send_signal(signal.SIGHUP)
         wait_for("a third", lambda: place.log("foreground.log").count("has taken over\n") == 2)
         assert place.pid() not in (second, process.pid)

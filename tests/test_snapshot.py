@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
@@ -85,7 +85,11 @@ def child_of(place: Place) -> psutil.Process:
 
 def open_files(process: psutil.Process) -> set[str]:
     folder = f"/proc/{process.pid}/fd"
-    return {os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
+    found = set()
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(os.readlink(f"{folder}/{name}"))
+    return found
 
 
 def release(place: Place) -> None:

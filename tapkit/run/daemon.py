@@ -282,7 +282,7 @@ class Daemon:
             self._confine()
             self.saver.begin()
             await application.startService()
-            await asyncio.sleep(0)  # clients that wait are let in first: the rehearsal takes time
+            # Before anybody is let in: a stop that comes before all is ready saves nothing.
             self.saving.rehearse(application)
         except BaseException:
             await Stop(application, self._rules._replace(drain_timeout=0.0)).run()
