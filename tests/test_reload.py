@@ -89,11 +89,13 @@ def test_an_edited_image_is_taken(place: Place) -> None:
     assert ask(port) == b"Old\r\n"
     image = place.path / "qotd.tas"
     image.write_text(image.read_text().replace("Old", "New"))
+    old = psutil.Process(place.pid())
     with Clients(("127.0.0.1", port)) as clients:
         clients.more()
         reload(place)
         clients.more()
     assert clients.faults == []
+    wait_for("the old one to leave", lambda: has_ended(old))  # it serves until it has
     assert ask(port) == b"New\r\n"
     place.kill()
 
@@ -128,12 +130,14 @@ def test_a_script_is_run_anew(place: Place) -> None:
     )
     script.write_text(text)
     port = started(place, "-y", "hello.tac")
+    old = psutil.Process(place.pid())
     with Clients(("127.0.0.1", port)) as clients:
         clients.more()
         script.write_text(text.replace("one", "two"))
         reload(place)
         clients.more()
     assert clients.faults == []
+    wait_for("the old one to leave", lambda: has_ended(old))  # it serves until it has
     assert ask(port) == b"two\r\n"
     place.kill()
 
