@@ -236,10 +236,6 @@ def do_newobj_ex(m: Machine, position: int) -> int:
     return position
 
 
-def _is_one(args: Node) -> bool:
-    return type(args) is tuple and len(args) == 1
-
-
 def _callable(call: Node) -> Node:
     if type(call) not in (Global, Object):
         raise RefusedError(f"{type(call).__name__} cannot be called")
