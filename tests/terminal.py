@@ -47,6 +47,13 @@ class Terminal:
             raw = b""
         self.shown = self.shown.partition(text)[2]
 
+    def await_hidden(self) -> None:
+        """Wait until what is typed is not shown."""
+        deadline = time.monotonic() + PATIENCE
+        while termios.tcgetattr(self._master)[3] & termios.ECHO:
+            assert time.monotonic() < deadline, "what is typed would be shown"
+            select.select([], [], [], 0.005)
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 

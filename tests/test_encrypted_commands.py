@@ -185,6 +185,7 @@ def type_passphrases(place: Place, command: list[str], *answers: tuple[str, str]
     with in_terminal(command, place.path, place.env) as terminal:
         for prompt, answer in answers:
             terminal.expect(prompt)
+            terminal.await_hidden()  # age prompts first, and then turns the echo off
             terminal.type(answer + "\n")
         status = terminal.end()
         shown = terminal.shown

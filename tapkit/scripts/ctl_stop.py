@@ -37,6 +37,7 @@ not stop cleanly; 2 the command line is mistyped.
 """
 
 PROGRAM = "tapctl stop"
+ENDING_LIMIT = 1.0  # seconds in which one that does not answer may turn out to be ending
 
 
 def main(arguments: dict[str, Any]) -> int:
@@ -89,13 +90,18 @@ def _signal(pidfile: str, limit: float, silent: DaemonError, save: bool) -> int:
     from tapkit.run.control.waiting import Ending
 
     pid = holds(pidfile)
-    if not pid or not holding(pidfile, pid):
-        raise silent
-    number = signal.SIGTERM if save else signal.SIGQUIT
-    complain(PROGRAM, f"warning: {silent}; sending {number.name} to process {pid}")
+    if pid is None:
+        print("Nothing to stop: the daemon has just ended.")
+        return EXIT_OK
     with Ending(pid) as ending:
-        os.kill(pid, number)
-        _await_end(ending, pid, limit)
+        # One that ends by itself does not answer either; a second signal would hurry it.
+        if not (pid and ending.wait(min(limit, ENDING_LIMIT))):
+            if not pid or not holding(pidfile, pid):
+                raise silent
+            number = signal.SIGTERM if save else signal.SIGQUIT
+            complain(PROGRAM, f"warning: {silent}; sending {number.name} to process {pid}")
+            os.kill(pid, number)
+            _await_end(ending, pid, limit)
     print(f"Process {pid} has stopped.")
     return EXIT_OK
 

@@ -86,6 +86,9 @@ class ControlServer:
             self._ended.set_result(None)
         finally:
             loop.remove_reader(self._socket.fileno())
+            if self._identity is not None:  # not handed over: else they are another's to answer
+                while self._accept(daemon):
+                    pass  # who asked just now is not to find the door slammed
             await self._part()
 
     def close(self) -> None:
@@ -118,18 +121,20 @@ class ControlServer:
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._identity = None
 
-    def _accept(self, daemon: Daemon) -> None:
+    def _accept(self, daemon: Daemon) -> bool:
+        """Serve who has connected; whether anybody had."""
         try:
             connection, _ = self._socket.accept()
         except OSError:  # it left already, or there are no descriptors: it may ask again
-            return
+            return False
         connection.setblocking(False)
         if not self._may_ask(connection) or len(self._serving) >= MOST_CONNECTIONS:
             connection.close()
-            return
+            return True
         task = asyncio.get_running_loop().create_task(self._serve(daemon, connection))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        return True
 
     def _may_ask(self, connection: socket.socket) -> bool:
         try:
