@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tapkit import aliases, image
 from tapkit.errors import DaemonError, ImageError, ServiceError, describe
@@ -18,6 +18,7 @@ from tapkit.image import forms
 from tapkit.image.seal import OPEN, Seal
 from tapkit.image.seal.resealing import resealing
 from tapkit.names import innermost_place, qualified_name
+from tapkit.records import Record
 from tapkit.service import MultiService, relink
 
 if TYPE_CHECKING:
@@ -219,7 +220,8 @@ def load(
     heirloom = _heirloom.get()
     if heirloom is not None:
         return _revived(heirloom)
-    loaded, info, unsealed = image.load_known(path, form, keys=keys, policy=policy)
+    found = image.load_known(path, form, keys=keys, policy=policy)
+    loaded, info, unsealed = found.obj, found.info, found.unsealed
     if not isinstance(loaded, Application):
         raise ImageError(
             f"it holds a {qualified_name(loaded)}, not an Application",
@@ -237,7 +239,7 @@ def load(
     return loaded
 
 
-class Heirloom(NamedTuple):
+class Heirloom(Record):
     """An application on its way from one process to the next.
 
     Attributes:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from tapkit.errors import UsageError
 from tapkit.names import suggestion
+from tapkit.records import Record
 
 BACKLOG = 128
 UNIX_MODE = 0o666
@@ -22,8 +22,7 @@ HIGHEST_PORT = 65535
 EXAMPLE = "write for example tcp:8007:interface=127.0.0.1"
 
 
-@dataclass(frozen=True)
-class PortDescription:
+class PortDescription(Record):
     """Where a service listens.
 
     Attributes:
@@ -46,9 +45,9 @@ class PortDescription:
 
     def __str__(self) -> str:
         """The description as text; `parse` reads it back equal."""
-        return ":".join([self.kind, *self._fields()])
+        return ":".join([self.kind, *self._texts()])
 
-    def _fields(self) -> Iterator[str]:
+    def _texts(self) -> Iterator[str]:
         where, keys = KINDS[self.kind]
         value = _escape(str(getattr(self, where)))
         yield f"{where}={value}" if "=" in value else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -202,9 +201,7 @@ def test_what_a_class_speaks_of() -> None:
 def test_all_misses_at_once() -> None:
     """Another Python's code and all modules that are missing: one message, with what to do."""
     made = header.made_here(["json"], by_value=True)
-    info = dataclasses.replace(
-        made, python="3.9.1", modules={"json": None, "app_a": "1.2", "app_b": None}
-    )
+    info = made._replace(python="3.9.1", modules={"json": None, "app_a": "1.2", "app_b": None})
     with pytest.raises(ImageError) as caught:
         header.check_needs(info, "x.tap")
     text = str(caught.value)
@@ -212,7 +209,7 @@ def test_all_misses_at_once() -> None:
     assert "; it needs 'app_a', 'app_b', which can't be found here: x.tap: " in text
     assert "pip install app_a app_b, or put it on PYTHONPATH (app_a was 1.2)" in text
     assert header.misses(made) == []
-    other = dataclasses.replace(made, bytecode=made.bytecode + 1)
+    other = made._replace(bytecode=made.bytecode + 1)
     assert len(header.misses(other)) == 1
 
 
@@ -220,6 +217,6 @@ def test_other_versions() -> None:
     """Modules that are installed in another version than the image was saved with."""
     info = header.made_here(["psutil", "json"])
     assert requirements.other_versions(info) == []
-    older = dataclasses.replace(info, modules=info.modules | {"psutil": "0.1"})
+    older = info._replace(modules=info.modules | {"psutil": "0.1"})
     (found,) = requirements.other_versions(older)
     assert (found.module, found.saved) == ("psutil", "0.1")

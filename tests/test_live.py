@@ -21,7 +21,7 @@ import pytest
 
 from tapkit import styles
 from tapkit.errors import ImageError
-from tapkit.image import dumping, live, offenders
+from tapkit.image import dumping, live, offenders, refusals
 
 
 class Box:
@@ -155,7 +155,7 @@ def test_refusals_name_what_exists() -> None:
     """Every type in the table is there in some supported Python, or in none by mistake."""
     found = {
         name
-        for row in offenders.REFUSALS
+        for row in refusals.REFUSALS
         for name in row.types
         if hasattr(sys.modules.get(name.partition(":")[0]), name.partition(":")[2])
     }

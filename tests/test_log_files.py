@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tapkit.run.logs.files import FileLog
+from tapkit.run.logs.sinks import Failures
 from tests.test_logs import logging_process
 
 Open = Callable[..., FileLog]
@@ -48,7 +49,7 @@ def test_it_is_rotated_by_its_size(tmp_path: Path, open_log: Open) -> None:
         "a.log.2": ["6", "7", "8"],
     }
     assert numbers["a.log"] == ["12", "13"]
-    assert log.failures.number == 0
+    assert log.failures.count == 0
 
 
 def test_no_old_file_is_kept(tmp_path: Path, open_log: Open) -> None:
@@ -67,7 +68,7 @@ def test_a_rotation_that_fails_loses_no_line(tmp_path: Path, open_log: Open) -> 
     text = (tmp_path / "a.log").read_text()
     assert text.count("x" * 600) == 3
     assert text.count("logging failed 1 times since ") == 1
-    assert log.failures.number == 1
+    assert log.failures.count == 1
     assert "Is a directory" in (log.failures.reason or "")
 
 
@@ -133,7 +134,7 @@ def test_the_directory_is_gone(tmp_path: Path, open_log: Open) -> None:
     log = open_log(folder / "a.log")
     shutil.rmtree(folder)
     say(log, "lost", "lost", "lost")
-    assert log.failures.number == 3
+    assert log.failures.count == 3
     folder.mkdir()
     say(log, "found", "again")
     found, told, again = (folder / "a.log").read_text().splitlines()
@@ -157,7 +158,7 @@ def test_a_full_disk(open_log: Open) -> None:
     """Each line is counted; nothing is raised, nothing piles up."""
     log = open_log("/dev/full", size=10)
     say(log, "one", "two")
-    assert log.failures == (2, "No space left on device")
+    assert log.failures == Failures(2, "No space left on device")
 
 
 def test_a_line_cut_short_by_a_full_disk(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_a_line_cut_short_by_a_full_disk(tmp_path: Path) -> None:
     assert len(torn) == 10
     assert three.endswith("] WARNING: three")
     assert "logging failed 1 times" in told
-    assert done.stdout == "Failures(number=1, reason='File too large')\n"
+    assert done.stdout == "Failures(count=1, reason='File too large')\n"
 
 
 def test_what_is_printed_follows_the_log(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_wrong_log_call_is_told(tmp_path: Path) -> None:
     line, count = done.stdout.splitlines()
     assert "a log call failed: TypeError: %d format: a real number is required" in line
     assert line.endswith(": <string>:3")
-    assert count.startswith("Failures(number=1, ")
+    assert count.startswith("Failures(count=1, ")
     assert done.stderr == ""
 
 
@@ -155,12 +155,12 @@ def test_a_reader_that_left(tmp_path: Path) -> None:
         "logs.to_stdout(20); logging.getLogger('app').warning('hello')\n"
         "print(logs.failures(), file=sys.stderr); os._exit(0)"
     )
-    assert logging_process(tmp_path, code).stderr == "Failures(number=1, reason='Broken pipe')\n"
+    assert logging_process(tmp_path, code).stderr == "Failures(count=1, reason='Broken pipe')\n"
 
 
 def test_nothing_is_counted_without_a_log() -> None:
     """In a process that set up no log."""
-    assert logs.failures() == (0, None)
+    assert logs.failures() == logs.Failures(0, None)
 
 
 @pytest.mark.parametrize(
@@ -231,13 +231,13 @@ def test_a_syslog_daemon_started_anew(
         say(syslog_log, "found")
         assert again.recv(1000) == b"<30>app[1]: found"
         assert b"logging failed 2 times since" in again.recv(1000)
-    assert syslog_log.failures.number == 2
+    assert syslog_log.failures.count == 2
 
 
 def test_a_syslog_daemon_that_hangs_is_not_waited_for(syslog_log: SyslogLog) -> None:
     """Its queue full, the lines are lost, and counted."""
     for _ in range(20_000):
         say(syslog_log, "x" * 1000)
-        if syslog_log.failures.number:
+        if syslog_log.failures.count:
             break
-    assert syslog_log.failures.number == 1
+    assert syslog_log.failures.count == 1

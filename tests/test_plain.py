@@ -217,7 +217,7 @@ def lengths_at_the_limit(kind: Any) -> range:
         try:
             plain_dumps(chain(kind, middle))
             low = middle
-        except pickle.PicklingError:
+        except (pickle.PicklingError, RecursionError):
             high = middle
     return range(low - plain.HEADROOM // 3, low + plain.HEADROOM // 2, 8)
 

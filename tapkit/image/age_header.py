@@ -8,9 +8,10 @@ Source: https://age-encryption.org/v1 (C2SP age.md).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapkit.errors import ImageError
+from tapkit.records import Record
 
 MAX_WORK = 21
 """log2 of the scrypt steps: 2 GiB and some seconds. age writes 18, pyrage what takes a second."""
@@ -24,7 +25,7 @@ _LINE = 64
 _END = b"--- "
 
 
-class AgeHeader(NamedTuple):
+class AgeHeader(Record):
     """What a file says of the keys that open it.
 
     Attributes:

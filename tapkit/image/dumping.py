@@ -7,16 +7,15 @@ import io
 import logging
 import pickle
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapkit import styles
 from tapkit.errors import ImageError, TapkitError, describe
-from tapkit.image import offenders, plain
+from tapkit.image import plain, refusals
 from tapkit.image.collector import no_collector
-from tapkit.image.flat import FlatPickler
-from tapkit.image.modes import in_first_mode, is_too_deep
 from tapkit.image.reducing import ReducingPickler
 from tapkit.names import innermost_place, qualified_name
+from tapkit.records import Record
 
 log = logging.getLogger("tapkit.image")
 
@@ -24,7 +23,7 @@ LOGGED = 10
 """How many objects that were left out are logged by their paths."""
 
 
-class Pickled(NamedTuple):
+class Pickled(Record):
     """A graph as pickle bytes, and what the pickler came to know of it."""
 
     payload: bytes
@@ -63,6 +62,9 @@ def _dumped(obj: Any, out_of_band: bool) -> tuple[Pickled, list[Any]]:
         except Exception as error:
             if not plain.ran_out(error):
                 raise
+    from tapkit.image.flat import FlatPickler
+    from tapkit.image.modes import in_first_mode
+
     return in_first_mode(
         lambda mode: _dumped_by(functools.partial(FlatPickler, mode=mode), obj, out_of_band)
     )
@@ -95,18 +97,21 @@ def _reducers(left: list[Any]) -> Callable[[type], Callable[[Any], Any] | None]:
         return styles.left_out, (kind,)
 
     def refuse(obj: Any) -> Any:
-        raise offenders.RefusedError(qualified_name(type(obj)))
+        raise refusals.RefusedError(qualified_name(type(obj)))
 
     def reducer_for(kind: type) -> Callable[[Any], Any] | None:
         if getattr(kind, "ephemeral", False) is True and not issubclass(kind, type):
             return leave_out
-        return refuse if offenders.refusal(kind) is not None else None
+        return refuse if refusals.refusal(kind) is not None else None
 
     return reducer_for
 
 
 def _explained(obj: Any, root: str, error: Exception) -> ImageError:
     """A failed dump, by the paths of all that can't be saved."""
+    from tapkit.image import offenders
+    from tapkit.image.modes import is_too_deep
+
     found = offenders.find(obj, root, _reducer())
     if found:
         return offenders.error_about(found)
@@ -122,14 +127,15 @@ def _explained(obj: Any, root: str, error: Exception) -> ImageError:
 
 
 def _reducer() -> Callable[[Any], Any]:
-    pickler = FlatPickler(io.BytesIO(), _reducers([]))
-    return pickler.reduce
+    return ReducingPickler(io.BytesIO(), _reducers([])).reduce
 
 
 def _log_left_out(obj: Any, root: str, left: list[Any]) -> None:
     """Say what was left out. The walk for the paths is paid for only if somebody listens."""
     if not log.isEnabledFor(logging.INFO):
         return
+    from tapkit.image import offenders
+
     wanted = {id(each) for each in left[:LOGGED]}
     for each, path in offenders.walk(obj, root, _reducer()):
         if id(each) in wanted:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapkit.errors import ImageError, UsageError
 from tapkit.image import age_header, nodes, rows
 from tapkit.image.header import ImageInfo
 from tapkit.names import suggestion
+from tapkit.records import Record
 
 
-class Form(NamedTuple):
+class Form(Record):
     """A way to spell an image. `where` is the place named in errors.
 
     Attributes:

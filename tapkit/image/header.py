@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from tapkit import __version__, aliases
 from tapkit.errors import ImageError
 from tapkit.image import requirements
 from tapkit.image.leniency import allows_placeholders
+from tapkit.records import Record
 
 MAX_HEADER = 1 << 20
 MAX_BUFFERS = 1 << 16
@@ -20,8 +20,7 @@ MAX_ENTRIES = 1 << 14
 ENCODINGS = ("raw", "zstd")
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageInfo:
+class ImageInfo(Record):
     """What an image says of itself.
 
     Attributes:
@@ -41,14 +40,14 @@ class ImageInfo:
     form: str = "pickle"
     name: str | None = None
     tap_type: str | None = None
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Any] = MappingProxyType({})
     tapkit: str = __version__
     python: str = ""
     implementation: str = ""
     bytecode: int = 0
     cloudpickle: str = ""
     created: str = ""
-    modules: dict[str, str | None] = dataclasses.field(default_factory=dict)
+    modules: Mapping[str, str | None] = MappingProxyType({})
     by_value: bool = False
     encoding: str = "raw"
     size: int = 0
@@ -79,6 +78,8 @@ the key does not begin with `!`: then the image can't be understood without it."
 
 def made_here(modules: Iterable[str], **known: Any) -> ImageInfo:
     """The info of an image that this process saves now."""
+    import datetime
+
     import cloudpickle  # the caller has just pickled with it
 
     return ImageInfo(

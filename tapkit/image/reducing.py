@@ -1,13 +1,21 @@
-"""How an object is taken apart: what the C pickler and cloudpickle together would do with it."""
+"""How an object is taken apart: what the C pickler and cloudpickle together would do with it.
+
+cloudpickle, 4 ms to import, is imported where its answer may differ from C's: for types of the
+standard library, and for code that is not found by its name. Until then nobody can have told it
+to do something else with any other type. Most daemons start without it.
+"""
 
 from __future__ import annotations
 
+import copyreg
+import io
 import operator
+import pickle
+import sys
 import types
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
-
-import cloudpickle
 
 from tapkit import styles
 
@@ -15,11 +23,9 @@ PROTOCOL = 5
 
 Reducer = Callable[[Any], Any]
 
-_REGISTERED = cloudpickle.Pickler.dispatch_table  # a view: `copyreg.pickle` adds to it any time
 
-
-class ReducingPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """cloudpickle's pickler, which can be asked for a reduction without writing anything.
+class ReducingPickler(pickle.Pickler):
+    """A pickler as cloudpickle's, which can be asked for a reduction without writing anything.
 
     Parameters:
         file: where `write` puts the stream.
@@ -71,24 +77,38 @@ class ReducingPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle
     @staticmethod
     def usual(kind: type) -> Reducer | None:
         """What cloudpickle or `copyreg` have registered for a type."""
-        registered: Reducer | None = _REGISTERED.get(kind)
+        registered: Reducer | None
+        if _is_left_to_c(kind):
+            registered = copyreg.dispatch_table.get(kind)
+        else:
+            registered = _registered().get(kind)
         return registered
 
     def _reduce_code(self, obj: Any) -> Any:
-        reduction = super().reducer_override(obj)
+        if _is_left_to_c(obj) and _is_found_by_name(obj):
+            reduction = NotImplemented
+        else:
+            reduction = self._cloudpickle.reducer_override(obj)
         if reduction is NotImplemented:
             self.note_module(obj.__module__)
         elif len(reduction) > 2:  # not `type(None)` and its like
             self.by_value = True
         return reduction
 
+    @cached_property
+    def _cloudpickle(self) -> Any:
+        """cloudpickle's pickler, to be asked. (One each: it keeps the globals of functions.)"""
+        import cloudpickle
+
+        return cloudpickle.Pickler(io.BytesIO(), protocol=PROTOCOL)
+
     def _reduce_compiled(self, obj: Any) -> Any:
         self.by_value = True
-        _, args = _REGISTERED[types.CodeType](obj)
+        _, args = _registered()[types.CodeType](obj)
         return styles.compiled, (*args, styles.this_python())
 
     def _reduce_module(self, obj: Any) -> Any:
-        reduction = _REGISTERED[types.ModuleType](obj)
+        reduction = _registered()[types.ModuleType](obj)
         if len(reduction[1]) == 1:
             self.note_module(obj.__name__)
         return reduction
@@ -97,3 +117,32 @@ class ReducingPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle
         """Add the module of something that is saved by its name."""
         if isinstance(name, str):
             self.modules.add(name.partition(".")[0])
+
+
+def _registered() -> Any:
+    """cloudpickle's table of types: a view, to which `copyreg.pickle` adds any time."""
+    import cloudpickle
+
+    return cloudpickle.Pickler.dispatch_table
+
+
+def _is_left_to_c(kind: Any) -> bool:
+    """Whether cloudpickle has nothing to say of a type or function that is found by its name."""
+    if "cloudpickle" in sys.modules:
+        return False
+    module = getattr(kind, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] not in _STANDARD
+
+
+def _is_found_by_name(obj: Any) -> bool:
+    found: Any = sys.modules.get(obj.__module__)
+    try:
+        for name in obj.__qualname__.split("."):
+            found = getattr(found, name)
+    except AttributeError:
+        return False
+    return found is obj
+
+
+_STANDARD = sys.stdlib_module_names | {"__main__"}
+"""Whose types cloudpickle may take apart in its own way, even where they are found by name."""

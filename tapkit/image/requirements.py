@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from tapkit.records import Record
 
 if TYPE_CHECKING:
     from tapkit.image.header import ImageInfo
 
 
-class Miss(NamedTuple):
+class Miss(Record):
     """Something that is needed and not here, and what to do about it."""
 
     what: str
@@ -47,7 +49,7 @@ def misses(info: ImageInfo, bytecode: int, is_there: Callable[[str], bool]) -> l
     return found
 
 
-class Version(NamedTuple):
+class Version(Record):
     """A module whose distribution has another version here than where the image was saved."""
 
     module: str

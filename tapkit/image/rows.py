@@ -11,12 +11,13 @@ as nodes, decompiled and assembled again. So loading and saving are the same for
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tapkit.errors import BrokenModuleError, ImageError, NotFoundError
 from tapkit.image import header, nodes
 from tapkit.image.header import ImageInfo
 from tapkit.names import named_object
+from tapkit.records import Record
 
 if TYPE_CHECKING:
     from tapkit.image.seal import Unsealed
@@ -31,7 +32,7 @@ _TOO_LARGE_TO_MERGE = 10_000_000
 _COMPILED = ("tapkit.styles", "compiled")
 
 
-class Loaded(NamedTuple):
+class Loaded(Record):
     """What an image held, what it says of itself, and how its file was sealed (if it had one)."""
 
     obj: Any

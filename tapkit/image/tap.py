@@ -23,7 +23,6 @@ was not checked.
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -70,8 +69,7 @@ def write(
     stored = payload if encoding == "raw" else _zstd().ZstdCompressor(level=3).compress(payload)
     views = [buffer.raw() for buffer in buffers]
     packed = header.pack(
-        dataclasses.replace(
-            info,
+        info._replace(
             encoding=encoding,
             size=len(payload),
             stored=len(stored),

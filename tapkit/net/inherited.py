@@ -16,12 +16,14 @@ import os
 import socket
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
+
+from tapkit.records import Record
 
 _V6ONLY = (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
-class Handed(NamedTuple):
+class Handed(Record):
     """Sockets that belong together, not claimed by a service yet.
 
     Attributes:

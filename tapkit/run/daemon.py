@@ -52,7 +52,7 @@ class Daemon:
         saving: SavePolicy,
         ready: Callable[[], None],
         confine: Callable[[], None] | None = None,
-        rules: StopRules = StopRules(),  # noqa: B008  # a tuple
+        rules: StopRules = StopRules(),  # noqa: B008  # a Record
     ) -> None:
         self.application = application
         self.saving = saving

@@ -7,11 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
 
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED, EXIT_OK, DaemonError, TapkitError, describe
 from tapkit.net import inherited
+from tapkit.records import Record
 from tapkit.run import logs, runner
 from tapkit.run.control import sockets as control_sockets
 from tapkit.run.control.server import control_socket
@@ -37,7 +37,7 @@ _UMASK = 0o077
 Load = Callable[[], tuple[Application, SavePolicy]]
 
 
-class Settings(NamedTuple):
+class Settings(Record):
     """How to run, whatever is run. Paths are relative to `rundir`."""
 
     daemon: bool

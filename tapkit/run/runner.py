@@ -30,7 +30,7 @@ def run(
     confine: Callable[[], None] | None = None,
     handover: Handover | None = None,
     start_timeout: float | None = None,
-    rules: StopRules = StopRules(),  # noqa: B008  # a tuple
+    rules: StopRules = StopRules(),  # noqa: B008  # a Record
     make: Callable[..., Daemon] = Daemon,
 ) -> None:
     """Serve until a signal says stop, then stop in reverse and save.

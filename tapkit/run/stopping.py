@@ -16,10 +16,11 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapkit.errors import DaemonError, ServiceError, TapkitError, describe
 from tapkit.limits import CURRENT, DRAIN_TIMEOUT, IDraining, StopPolicy
+from tapkit.records import Record
 from tapkit.run.blocked import Blocked
 from tapkit.service import IServiceCollection, path_of
 from tapkit.walk import Steps, walk
@@ -33,7 +34,7 @@ _ASYNCIO = os.path.dirname(asyncio.__file__)
 SETTLING = 3  # turns of the loop until a connection accepted last has its protocol
 
 
-class StopRules(NamedTuple):
+class StopRules(Record):
     """What an administrator decides about a stop.
 
     Attributes:

@@ -113,14 +113,11 @@ class Original:
 
     def _header(self, info: ImageInfo) -> ImageInfo:
         """The header it had, with what the edit may have changed."""
-        import dataclasses
-
         old = self.info
         if old is None:
             return info
         known = old.modules
-        return dataclasses.replace(
-            old,
+        return old._replace(
             name=info.name,
             modules={name: known.get(name, version) for name, version in info.modules.items()},
             by_value=info.by_value,

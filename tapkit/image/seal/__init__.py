@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tapkit.errors import ImageError, UsageError
 from tapkit.image import age_header, files, forms, tap, trailer
+from tapkit.records import Record
 
 if TYPE_CHECKING:
     from tapkit.image.seal.encryption import Keys, Lock
@@ -25,7 +26,7 @@ _MOST_SIGNATURES = 8
 """How many a `.sig` file keeps: of the image and of those it replaced."""
 
 
-class Seal(NamedTuple):
+class Seal(Record):
     """How an image is sealed each time it is saved.
 
     Attributes:
@@ -43,7 +44,7 @@ OPEN = Seal()
 """Neither encrypted nor signed."""
 
 
-class Unsealed(NamedTuple):
+class Unsealed(Record):
     """An image's form, out of its seal.
 
     Attributes:

@@ -15,18 +15,18 @@ that others may write to, or that says what is not known, is an error: it lets n
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from tapkit.errors import ImageError
 from tapkit.image import files
 from tapkit.image.seal import places
 from tapkit.names import suggestion
+from tapkit.records import Record
 
 _SECTION = "trust"
 _MAX_FILE = 1 << 16
 
 
-class Policy(NamedTuple):
+class Policy(Record):
     """What is demanded; see the module."""
 
     require: bool = False

@@ -43,7 +43,7 @@ def status(daemon: Daemon) -> dict[str, Any]:
         "form": application.form,
         "saving": daemon.saving.describe(application),
         "last_save": saved(daemon),
-        "log_failures": dict(zip(("count", "reason"), logs.failures(), strict=True)),
+        "log_failures": logs.failures()._asdict(),
         "connections": None if workers else sum(row["connections"] or 0 for row in tree),
         "ports": [port for row in tree for port in row["ports"]],
         "services": tree[:MOST_SERVICES],

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from tapkit.records import Record
 
 if TYPE_CHECKING:
     from tapkit.run.instruments.profiling import Profile
 
 
-class Instruments(NamedTuple):
+class Instruments(Record):
     """Which of them are wanted."""
 
     debug: bool = False

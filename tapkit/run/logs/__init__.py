@@ -10,10 +10,11 @@ import faulthandler
 import logging
 import os
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapkit.errors import DaemonError, UsageError
 from tapkit.names import suggestion
+from tapkit.records import Record
 from tapkit.run.logs.files import FileLog
 from tapkit.run.logs.sinks import Failures, Sink, StreamLog, SyslogLog
 
@@ -27,7 +28,7 @@ FORMATS = ("text", "json")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
-class Rotation(NamedTuple):
+class Rotation(Record):
     """When a log file is rotated by us, and what is kept.
 
     Attributes:
@@ -39,7 +40,7 @@ class Rotation(NamedTuple):
     keep: int = KEEP
 
 
-class Style(NamedTuple):
+class Style(Record):
     """How a log looks, and when it is rotated."""
 
     form: str = "text"
@@ -94,7 +95,7 @@ def bytes_of(text: str) -> int:
 def to_file(
     path: str,
     level: int,
-    style: Style = Style(),  # noqa: B008  # a tuple
+    style: Style = Style(),  # noqa: B008  # a Record
     movable: bool = True,
 ) -> int:
     """Log into a file, opened anew when a log rotator moves it away.
@@ -109,7 +110,7 @@ def to_file(
         DaemonError: it can't be opened.
     """
     try:
-        handler = FileLog(path, *style.rotation, movable)
+        handler = FileLog(path, style.rotation.size, style.rotation.keep, movable)
     except OSError as error:
         raise DaemonError(
             f"can't open the log ({error.strerror})", path, "name another with --logfile"
@@ -119,13 +120,13 @@ def to_file(
     return handler.fd
 
 
-def to_stdout(level: int, style: Style = Style()) -> None:  # noqa: B008  # a tuple
+def to_stdout(level: int, style: Style = Style()) -> None:  # noqa: B008  # a Record
     """Log to standard output, for a foreground run under a person or a supervisor."""
     _install(StreamLog(sys.stdout.fileno()), level, style.form)
     faulthandler.enable()
 
 
-def to_syslog(prefix: str, level: int, style: Style = Style()) -> None:  # noqa: B008  # a tuple
+def to_syslog(prefix: str, level: int, style: Style = Style()) -> None:  # noqa: B008  # a Record
     """Log to the local syslog daemon, each line with `prefix` as its program name.
 
     Raises:

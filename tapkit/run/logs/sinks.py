@@ -10,19 +10,19 @@ import logging
 import os
 import socket
 import time
-from typing import NamedTuple
 
 from tapkit.errors import describe
+from tapkit.records import Record
 
 _LONGEST = 8000  # bytes of one syslog line; a datagram for a UNIX socket may be longer, daemons cut
 _SYSLOG_FACILITY = 3 << 3  # daemon, RFC 5424 6.2.1
 _SYSLOG_SEVERITIES = ((50, 2), (40, 3), (30, 4), (20, 6))  # from a logging level up
 
 
-class Failures(NamedTuple):
+class Failures(Record):
     """How often something could not be logged: that, and why the last time."""
 
-    number: int
+    count: int
     reason: str | None
 
 
@@ -48,10 +48,10 @@ class Sink(logging.Handler):
                 f"a log call failed: {describe(error)}: {record.pathname}:{record.lineno}"
             )
             self._untold -= 1
-        known = self.failures.number
+        known = self.failures.count
         try:
             self.put(text, record.levelno)
-            if self._untold and self.failures.number == known:
+            if self._untold and self.failures.count == known:
                 self._tell()
         except Exception as error:
             self._count(error)
@@ -75,7 +75,7 @@ class Sink(logging.Handler):
         if not self._untold:
             self._since = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self._untold += 1
-        self.failures = Failures(self.failures.number + 1, describe(error))
+        self.failures = Failures(self.failures.count + 1, describe(error))
 
     def _tell(self) -> None:
         count, since, reason = self._untold, self._since, self.failures.reason

@@ -82,7 +82,8 @@ class Confinement:
 
             preload.all_that_may_be_needed()
             preload.explain_late_imports(f"by uid {self.identity.uid}")
-        privileges.shed(*self.identity)
+        who = self.identity
+        privileges.shed(who.uid, who.gid, who.effective_only)
 
     def as_it_will_be(self) -> contextlib.AbstractContextManager[None]:
         """Be whom we will become for a moment, where that is another than now."""

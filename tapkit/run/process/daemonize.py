@@ -17,14 +17,15 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from tapkit.errors import EXIT_FAILED, EXIT_OK
+from tapkit.records import Record
 
 _READY = b"ready\n"
 
 
-class Verdict(NamedTuple):
+class Verdict(Record):
     """How a start went: the exit status for the command, and what to say on stderr."""
 
     status: int

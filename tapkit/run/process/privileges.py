@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from tapkit.errors import DaemonError, UsageError
 from tapkit.names import suggestion
+from tapkit.records import Record
 
 
 def user_id(text: str) -> int:
@@ -45,7 +45,7 @@ def group_id(text: str) -> int:
         raise UsageError(f"no such group: {text}{suggestion(text, names)}", "--gid") from None
 
 
-class Identity(NamedTuple):
+class Identity(Record):
     """Whom a process becomes. None: it stays what it is.
 
     Attributes:

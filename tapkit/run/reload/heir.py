@@ -9,16 +9,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from tapkit.errors import DaemonError
+from tapkit.records import Record
 from tapkit.run.reload import succession
 from tapkit.run.reload.channel import LoopChannel
 
 END_LIMIT = 2.0  # seconds for a new process that failed to end, before it is killed
 
 
-class CommandLine(NamedTuple):
+class CommandLine(Record):
     """What started this process, and starts its successor."""
 
     words: list[str]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, MutableMapping
-from typing import NamedTuple
 
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED
 from tapkit.net import inherited
+from tapkit.records import Record
 from tapkit.run.process.pidfile import PidFile
 from tapkit.run.reload.handover import Handover
 from tapkit.run.reload.heir import CommandLine
@@ -20,7 +20,7 @@ from tapkit.run.systemd.notify import Notifier
 log = logging.getLogger("tapkit.reload")
 
 
-class Origin(NamedTuple):
+class Origin(Record):
     """What a process learns of itself from its environment, once, at its start."""
 
     line: CommandLine

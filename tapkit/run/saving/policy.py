@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import NamedTuple
 
 from tapkit import application as applications
 from tapkit.application import Application
 from tapkit.errors import DaemonError
+from tapkit.records import Record
 
 log = logging.getLogger("tapkit.snapshot")
 
@@ -19,7 +19,7 @@ SHUTDOWN, SNAPSHOT = "shutdown", "snapshot"
 """What a saved state's file is called after: the stop, or a moment while it ran."""
 
 
-class Saved(NamedTuple):
+class Saved(Record):
     """One save of a daemon's state, or the attempt.
 
     Attributes:

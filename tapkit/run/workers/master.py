@@ -68,7 +68,7 @@ def run(
     control: Any = None,
     confine: Callable[[], None] | None = None,
     handover: Any = None,
-    rules: StopRules = StopRules(),  # noqa: B008  # a tuple
+    rules: StopRules = StopRules(),  # noqa: B008  # a Record
     **more: Any,
 ) -> None:
     """As `runner.run`, with workers.
