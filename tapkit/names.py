@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 
 from tapkit.errors import BrokenModuleError, NotFoundError, describe
@@ -100,7 +101,15 @@ def refuse_misspelt_hooks(cls: type, hooks: Iterable[str]) -> None:
     A second spelling could not work: a hook is overridden, and half the overrides would
     never run. So the slip is an error where the class is made, not a silence at run time.
     """
-    for hook in hooks:
-        slip = "".join("_" + c.lower() if c.isupper() else c for c in hook)
-        if slip != hook and slip in vars(cls):
-            raise TypeError(f"{cls.__name__}.{slip} is never called; the hook is spelled {hook}")
+    slips = _slips(tuple(hooks))
+    for name in vars(cls):
+        if name in slips:
+            what = f"{cls.__name__}.{name} is never called"
+            raise TypeError(f"{what}; the hook is spelled {slips[name]}")
+
+
+@functools.cache
+def _slips(hooks: tuple[str, ...]) -> dict[str, str]:
+    """The hooks by their spellings in snake_case, where that is another."""
+    slips = {"".join("_" + c.lower() if c.isupper() else c for c in hook): hook for hook in hooks}
+    return {slip: hook for slip, hook in slips.items() if slip != hook}

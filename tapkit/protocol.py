@@ -48,10 +48,10 @@ class _Hooked(Persistent):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_misspelt_hooks(cls, HOOKS)
-        for hook in HOOKS:
+        for hook in vars(cls).keys() & HOOKS:
             # A coroutine per hook would need a queue per connection to keep their order,
             # and the back-pressure of each chunk would be lost in it: streams do it better.
-            if inspect.iscoroutinefunction(vars(cls).get(hook)):
+            if inspect.iscoroutinefunction(vars(cls)[hook]):
                 raise TypeError(
                     f"{cls.__name__}.{hook} can't be a coroutine; make it a plain method, or "
                     "write a coroutine handler(reader, writer) for tapkit.internet.StreamServer"

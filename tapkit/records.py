@@ -36,34 +36,35 @@ class Record:
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _known: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
         cls._fields += tuple(cls.__annotations__)
+        cls._known = frozenset(cls._fields)
 
     def __init__(self, *values: Any, **named: Any):
-        fields = self._fields
         state = self.__dict__
-        state.update(zip(fields, values, strict=False))
-        twice = state.keys() & named.keys()
+        state.update(zip(self._fields, values, strict=False))
         state.update(named)
-        if twice or len(values) > len(fields) or len(state) != len(fields):
-            self._complete(values, twice)
+        if state.keys() != self._known or len(values) + len(named) != len(self._fields):
+            self._complete(values, named)
 
-    def _complete(self, values: tuple[Any, ...], twice: set[str]) -> None:
+    def _complete(self, values: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Fill in the defaults, which are the class's attributes."""
-        state, name = self.__dict__, type(self).__name__
-        strange = twice or state.keys() - set(self._fields)
-        if strange or len(values) > len(self._fields):
-            raise TypeError(f"{name} takes {', '.join(self._fields)}: not {strange or values}")
-        missing = [field for field in self._fields if not hasattr(self, field)]
+        fields, name = self._fields, type(self).__name__
+        strange = named.keys() - self._known | named.keys() & set(fields[: len(values)])
+        if strange or len(values) > len(fields):
+            raise TypeError(f"{name} takes {', '.join(fields)}: not {strange or values}")
+        missing = [field for field in fields if not hasattr(self, field)]
         if missing:
             raise TypeError(f"{name} needs {', '.join(missing)}")
-        state.update((field, getattr(self, field)) for field in self._fields)
+        self.__dict__.update((field, getattr(self, field)) for field in fields)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} does not change: see _replace")
 
-    __delattr__: Any = __setattr__
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} does not change: see _replace")
 
     def __eq__(self, other: object) -> bool:
         return self.__dict__ == other.__dict__ if type(other) is type(self) else NotImplemented

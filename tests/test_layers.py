@@ -14,7 +14,7 @@ from tests.place import ROOT
 # From the ground up. Modules of one layer may import each other where that makes no cycle; the
 # service tree and image/ are side by side and meet in application.py alone.
 LAYERS = [
-    {"errors", "names", "aliases", "styles"},
+    {"errors", "names", "records", "aliases", "styles"},
     {"walk", "limits", "service", "ports", "net", "protocol", "internet"}
     | {"options", "usage", "finding", "plugin"},
     {"image", "source", "carried", "journal"},

@@ -16,8 +16,8 @@ import pytest
 from tapkit.application import Application
 from tapkit.errors import DaemonError
 from tapkit.run.process.pidfile import PidFile
+from tapkit.run.reload.command_line import CommandLine
 from tapkit.run.reload.handover import Handover
-from tapkit.run.reload.heir import CommandLine
 from tapkit.run.systemd.notify import Notifier
 from tests.place import PATIENCE, Place, wait_for
 from tests.reloads import COUNTER, Clients, count_at, reload

@@ -202,7 +202,7 @@ def between_ready_and_agreed(place: Place) -> tuple[int, psutil.Process, psutil.
     """The old process is stopped in its tracks; the new one has said that it is ready."""
     port, old = hangs_in_start(place, "os.kill(os.getppid(), signal.SIGSTOP)")
     wait_for("it to be ready", lambda: place.log().count("moody runs on") == 2)
-    assert old.status() == psutil.STATUS_STOPPED
+    wait_for("the old one to stand still", lambda: old.status() == psutil.STATUS_STOPPED)
     (new,) = old.children()
     wait_until_asleep(new)
     return port, old, new

@@ -101,7 +101,8 @@ def test_what_is_given_goes_before_the_images(
     given: Identity, image: tuple[int, int], becomes: tuple[int, int]
 ) -> None:
     """-u and -g override the image; without a group it is the user's own, found out later."""
-    assert given.over(*image)[:2] == becomes
+    found = given.over(*image)
+    assert (found.uid, found.gid) == becomes
 
 
 def test_the_callers_descriptors_are_let_go(place: Place) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import mmap
 import os
 import stat
 import threading
@@ -219,7 +218,7 @@ def read_guarded(path: str, limit: int = MAX_FILE) -> Any:
         custody.check_directories(real)
         if status.st_size > limit:
             raise ImageError(f"the file is larger than {limit} bytes", path)
-        if status.st_size > MAP_ABOVE and hasattr(mmap, "MAP_ANONYMOUS"):
+        if status.st_size > MAP_ABOVE and os.name == "posix":
             return _read_aligned(fd, status.st_size)
         return b"".join(_read_all(fd, status.st_size))
     except OSError as error:
@@ -250,6 +249,8 @@ def _read_aligned(fd: int, size: int) -> Any:
 
     Private pages: a forked child that saves a snapshot must not see what is written after.
     """
+    import mmap
+
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     view = memoryview(memory)
     done = 0

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tapkit.errors import ImageError, UsageError
-from tapkit.image import age_header, nodes, rows
+from tapkit.image import age_header, rows
 from tapkit.image.header import ImageInfo
 from tapkit.names import suggestion
 from tapkit.records import Record
+
+if TYPE_CHECKING:
+    from tapkit.image import nodes
 
 
 class Form(Record):

@@ -12,6 +12,7 @@ is refused, and who connects waits in its queue.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import socket
 import weakref
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tapkit.records import Record
+
+log = logging.getLogger("tapkit.net")
 
 _V6ONLY = (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
@@ -63,6 +66,12 @@ def let_in() -> None:
     calls, _held_back = _held_back or [], None
     for call in calls:
         call()
+
+
+def turn_away() -> None:
+    """Nobody who waits will be let in: the start failed, and the services are stopped."""
+    global _held_back
+    _held_back = None
 
 
 def when_let_in(call: Callable[[], object]) -> None:
@@ -157,6 +166,15 @@ def unclaimed() -> list[Handed]:
     left = list(_handed)
     _handed.clear()
     return left
+
+
+def close_unclaimed(spelt: Callable[[Handed], str], quietly: bool = False) -> None:
+    """Close the sockets no service asked for, and say which."""
+    for group in unclaimed():
+        if not quietly:
+            log.warning("no service listens on %s: closed", spelt(group))
+        for sock in group.sockets:
+            sock.close()
 
 
 def note(request: str, sockets: list[socket.socket]) -> list[socket.socket]:

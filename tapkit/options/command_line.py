@@ -225,23 +225,47 @@ def _match(docopt: Any, pattern: Any, scan: _Scan) -> dict[str, Any]:
 def _fix(docopt: Any, pattern: Any) -> None:
     """As docopt's `pattern.fix()`: equal leaves become one, and gather values where they repeat.
 
-    docopt compares every leaf with every other by their reprs: 20 ms for twistd's options.
+    docopt compares every leaf with every other by their reprs, and writes out every alternative
+    of the usage: 20 ms for twistd's options.
     """
-    one: dict[str, Any] = {}
+    one: dict[Any, Any] = {}
     branches = [pattern]
     for branch in branches:
         for index, child in enumerate(branch.children):
             if hasattr(child, "children"):
                 branches.append(child)
             else:
-                branch.children[index] = one.setdefault(repr(child), child)
-    for line in docopt.transform(pattern).children:
-        counted = collections.Counter(map(id, line.children))
-        for leaf in {id(leaf): leaf for leaf in line.children if counted[id(leaf)] > 1}.values():
-            if type(leaf) is docopt.Command or (type(leaf) is docopt.Option and not leaf.argcount):
-                leaf.value = 0
-            elif type(leaf.value) is not list:
-                leaf.value = [] if leaf.value is None else leaf.value.split()
+                branch.children[index] = one.setdefault(_key(docopt, child), child)
+    counted = _most(docopt, pattern)
+    for leaf in one.values():
+        if counted[id(leaf)] < 2:
+            continue
+        if type(leaf) is docopt.Command or (type(leaf) is docopt.Option and not leaf.argcount):
+            leaf.value = 0
+        elif type(leaf.value) is not list:
+            leaf.value = [] if leaf.value is None else leaf.value.split()
+
+
+def _key(docopt: Any, leaf: Any) -> Any:
+    """What makes two leaves one."""
+    if type(leaf) is docopt.Option:
+        return leaf.short, leaf.longer, leaf.argcount, repr(leaf.value)
+    return type(leaf), leaf.name, repr(leaf.value)
+
+
+def _most(docopt: Any, pattern: Any) -> collections.Counter[int]:
+    """How often each leaf, by its id, can be met in one command line; 2 is as good as more."""
+    if not hasattr(pattern, "children"):
+        return collections.Counter({id(pattern): 1})
+    counted: collections.Counter[int] = collections.Counter()
+    for child in pattern.children:
+        if type(pattern) is docopt.Either:
+            counted |= _most(docopt, child)
+        else:
+            counted.update(_most(docopt, child))
+    if type(pattern) is docopt.OneOrMore:
+        counted.update(counted.copy())
+    return counted
 
 
 def _alternatives(docopt: Any, pattern: Any) -> list[Any]:

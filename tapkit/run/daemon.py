@@ -20,11 +20,11 @@ from typing import Any, ClassVar
 
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED, DaemonError, TapkitError, describe
-from tapkit.run import logs, signals, waking
+from tapkit.net import inherited
+from tapkit.run import afterwards, logs, signals, waking
 from tapkit.run.blocked import ECHO, Watch
 from tapkit.run.process import privileges
 from tapkit.run.reload.handover import Handover, wind_down
-from tapkit.run.reload.standing_in import pass_on
 from tapkit.run.saving.policy import Saved, SavePolicy
 from tapkit.run.saving.saver import Saver
 from tapkit.run.stopping import Stop, StopRules
@@ -108,6 +108,8 @@ class Daemon:
         handover = self.handover
         if handover is None or not handover.left_to:
             return False
+        from tapkit.run.reload.standing_in import pass_on
+
         pass_on(number, handover.left_to, handover.pidfile.path)
         if number not in signals.STOPPING:
             return True
@@ -223,6 +225,7 @@ class Daemon:
             self.saver.tell = self.handover.notifier.status
         gc.enable()  # off since the command began
         self._ready()
+        afterwards.catch_up()
         await self._stop_asked.wait()
         await self._end_reload()
         await self._stop()
@@ -260,6 +263,8 @@ class Daemon:
             self._reloading.cancel()
             await asyncio.wait({self._reloading})
             if self.handover is not None and self.handover.successor is not None:
+                from tapkit.run.reload.standing_in import pass_on
+
                 # It came too late to give up.
                 number = signal.SIGTERM if self._saves else signal.SIGQUIT
                 pass_on(number, self.handover.successor, self.handover.pidfile.path)
@@ -275,14 +280,28 @@ class Daemon:
         await asyncio.wait({ending})
 
     async def _start(self) -> None:
+        """Bind and start everything, and only then let anybody in: a stop that comes before all
+        is ready saves nothing, so nobody may have changed anything."""
         application = self.application
-        self.saver.recover()
-        await application.privilegedStartService()
+        lets_in = not inherited.holds_back()  # else our predecessor says when
+        if lets_in:
+            inherited.hold_back()
+        try:
+            self.saver.recover()
+            await application.privilegedStartService()
+            await self._begin(application)
+        except BaseException:
+            if lets_in:
+                inherited.turn_away()
+            raise
+        if lets_in:
+            inherited.let_in()
+
+    async def _begin(self, application: Application) -> None:
         try:
             self._confine()
             self.saver.begin()
             await application.startService()
-            # Before anybody is let in: a stop that comes before all is ready saves nothing.
             self.saving.rehearse(application)
         except BaseException:
             await Stop(application, self._rules._replace(drain_timeout=0.0)).run()

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED, EXIT_OK, DaemonError, TapkitError, describe
@@ -22,10 +23,11 @@ from tapkit.run.process.pidfile import PidFile
 from tapkit.run.process.privileges import Identity
 from tapkit.run.reload.handover import Handover
 from tapkit.run.reload.origin import Origin
-from tapkit.run.reload.standing_in import stand_in
-from tapkit.run.reload.succession import Successor
 from tapkit.run.saving.policy import SavePolicy
 from tapkit.run.stopping import StopRules
+
+if TYPE_CHECKING:
+    from tapkit.run.reload.succession import Successor
 
 log = logging.getLogger("tapkit.launch")
 
@@ -185,14 +187,14 @@ def _serve(
     ready: Callable[[], None],
 ) -> daemonize.Verdict:
     confinement = confinement_of(settings, application)
-    if settings.title:
-        titles.show(str(application.name))
     handover = None
     try:
         _open_log(settings, application)
         pidfile.write()
         teller = getattr(ready, "__self__", None)
         ready, handover = _follow(settings, application, pidfile, ready)
+        if settings.title:
+            ready = functools.partial(_named, str(application.name), ready)
         with control_socket(pidfile, confinement.identity.uid) as control:
             settings.instruments.run(
                 lambda: _runner(settings, pidfile, teller)(
@@ -214,6 +216,8 @@ def _serve(
     finally:
         pidfile.remove()
     if handover is not None and handover.left_to:
+        from tapkit.run.reload.standing_in import stand_in
+
         return daemonize.Verdict(stand_in(handover.left_to, pidfile.path), "")
     return daemonize.Verdict(EXIT_OK, "")
 
@@ -241,6 +245,12 @@ def _follow(
         origin.line, pidfile, origin.notifier, settings.start_timeout, stays, obstacle
     )
     return origin.follow(application, pidfile, ready, handover), handover
+
+
+def _named(name: str, ready: Callable[[], None]) -> None:
+    """Not sooner: the first client does not wait for what a title takes to import."""
+    titles.show(name)
+    ready()
 
 
 def _open_log(settings: Settings, application: Application) -> None:

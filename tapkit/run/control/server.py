@@ -22,8 +22,8 @@ from tapkit.errors import DaemonError, TapkitError, describe
 from tapkit.names import suggestion
 from tapkit.net import inherited
 from tapkit.net.listening import identity
+from tapkit.run import logs
 from tapkit.run.control import protocol, sockets
-from tapkit.run.control.status import log_place, saved, status
 from tapkit.run.process.pidfile import PidFile
 
 if TYPE_CHECKING:
@@ -53,13 +53,14 @@ class ControlServer:
         self.facts: dict[str, Any] = {  # by their outside names: a chroot may come
             "pidfile": pidfile.path,
             "rundir": os.getcwd(),
-            "log": log_place(),
+            "log": logs.place(),
             "started": time.time(),
         }
         self._pidfile = pidfile
         self._heard = {0, os.getuid(), os.geteuid()} | ({uid} if uid is not None else set())
         handed = inherited.claim(f"control:{path}", None, socket.SOCK_STREAM)
         self._socket = handed[0] if handed else sockets.bind(path, uid)
+        self._socket.setblocking(False)  # one that was handed over is made anew, and blocks
         inherited.note(f"control:{path}", [self._socket])
         self._identity = identity(path)
         self._serving: set[asyncio.Task[None]] = set()
@@ -227,12 +228,16 @@ async def _read(connection: socket.socket, length: int) -> bytes:
 
 
 async def _status(server: ControlServer, daemon: Daemon, _: dict[str, Any]) -> dict[str, Any]:
+    from tapkit.run.control.status import status
+
     uptime = max(0.0, time.time() - server.facts["started"])
     return {**status(daemon), **server.facts, "uptime": uptime}
 
 
 async def _stop(server: ControlServer, daemon: Daemon, arguments: dict[str, Any]) -> dict[str, Any]:
     """Answers when the daemon has stopped and saved; its process ends a moment later."""
+    from tapkit.run.control.status import saved
+
     saves = arguments.get("save", True)
     (daemon.stop if saves else daemon.quit)("tapctl stop")
     await server.ended()

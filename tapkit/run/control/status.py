@@ -7,7 +7,6 @@ command adds, from outside.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -17,8 +16,6 @@ from tapkit import __version__
 from tapkit.names import qualified_name
 from tapkit.net.connections import Address
 from tapkit.run import logs
-from tapkit.run.logs.files import FileLog
-from tapkit.run.logs.sinks import StreamLog, SyslogLog
 
 if TYPE_CHECKING:
     from tapkit.run.daemon import Daemon
@@ -58,18 +55,6 @@ def status(daemon: Daemon) -> dict[str, Any]:
 def saved(daemon: Daemon) -> dict[str, Any] | None:
     """The last save, or the attempt at one: the fields of `tapkit.run.saving.policy.Saved`."""
     return None if daemon.last_save is None else daemon.last_save._asdict()
-
-
-def log_place() -> str | None:
-    """Where the log goes: a path, or in words where it is no file; None: nowhere."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, FileLog):
-            return handler.path
-        if isinstance(handler, SyslogLog):
-            return "syslog"
-        if isinstance(handler, StreamLog):
-            return "standard output"
-    return None
 
 
 def _services(application: Any) -> Iterator[dict[str, Any]]:

@@ -152,6 +152,18 @@ def reopen() -> None:
         handler.reopen()
 
 
+def place() -> str | None:
+    """Where the log goes: a path, or in words where it is no file; None: nowhere."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, FileLog):
+            return handler.path
+        if isinstance(handler, SyslogLog):
+            return "syslog"
+        if isinstance(handler, StreamLog):
+            return "standard output"
+    return None
+
+
 def failures() -> Failures:
     """How often this process could not log, and why the last time."""
     found = [handler.failures for handler in _sinks()]

@@ -55,6 +55,7 @@ STANDARD = (
     "importlib.metadata",
     "json",
     "locale",
+    "mmap",
     "multiprocessing",
     "profile",
     "pwd",

@@ -45,7 +45,7 @@ from tapkit.errors import DaemonError, describe
 from tapkit.image.seal import OPEN
 from tapkit.net import inherited
 from tapkit.run.process.pidfile import PidFile
-from tapkit.run.reload.heir import END_LIMIT, CommandLine, Heir
+from tapkit.run.reload.command_line import CommandLine
 from tapkit.run.saving import journaling
 from tapkit.run.saving.policy import SHUTDOWN, SNAPSHOT, SavePolicy
 from tapkit.run.systemd.notify import Notifier
@@ -53,10 +53,12 @@ from tapkit.service import IServiceCollection
 
 if TYPE_CHECKING:
     from tapkit.run.daemon import Daemon
+    from tapkit.run.reload.heir import Heir
 
 log = logging.getLogger("tapkit.reload")
 
 GRACE = 1.0  # seconds that connections get to end by themselves while newcomers wait
+_TAKING_LIMIT = 2.0  # seconds for a new process that was told to take over
 SOURCES = ("", "image", "state")
 
 Groups = list[inherited.Handed]
@@ -165,6 +167,8 @@ class Handover:
         self, groups: Groups, carries: bool, waits: bool, application: Application
     ) -> Iterator[Heir]:
         """The successor's process, told what it gets; ended if the body fails."""
+        from tapkit.run.reload.heir import Heir
+
         successor = Heir(self.line, self.stays)
         try:
             readable = application.loaded_from and os.access(application.loaded_from, os.R_OK)
@@ -206,7 +210,7 @@ class Handover:
         taking = asyncio.ensure_future(successor.take_over(kept))
         for _ in range(2):
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({taking}, timeout=END_LIMIT)
+                await asyncio.wait({taking}, timeout=_TAKING_LIMIT)
         if taking.cancel():
             return  # it is slow: it may have let clients in already
         try:

@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import subprocess
-import sys
-from collections.abc import Mapping
 from typing import Any
 
 from tapkit.errors import DaemonError
-from tapkit.records import Record
-from tapkit.run.reload import succession
 from tapkit.run.reload.channel import LoopChannel
+from tapkit.run.reload.command_line import VARIABLE, CommandLine
 
 END_LIMIT = 2.0  # seconds for a new process that failed to end, before it is killed
-
-
-class CommandLine(Record):
-    """What started this process, and starts its successor."""
-
-    words: list[str]
-    folder: str
-    environment: Mapping[str, str]
-
-    @classmethod
-    def of_this_process(cls) -> CommandLine:
-        """To be asked before anything changes the directory or the environment."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name != succession.VARIABLE and not name.startswith(("LISTEN_", "WATCHDOG_PID"))
-        }
-        return cls([sys.executable, *sys.orig_argv[1:]], os.getcwd(), kept)
 
 
 class Heir:
@@ -49,7 +27,7 @@ class Heir:
                 self.process = subprocess.Popen(
                     line.words,
                     cwd=line.folder,
-                    env={**line.environment, succession.VARIABLE: str(theirs.fileno())},
+                    env={**line.environment, VARIABLE: str(theirs.fileno())},
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                     start_new_session=own_session,

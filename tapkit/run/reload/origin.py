@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING
 
 from tapkit.application import Application
 from tapkit.errors import EXIT_FAILED
 from tapkit.net import inherited
 from tapkit.records import Record
 from tapkit.run.process.pidfile import PidFile
+from tapkit.run.reload.command_line import VARIABLE, CommandLine
 from tapkit.run.reload.handover import Handover
-from tapkit.run.reload.heir import CommandLine
-from tapkit.run.reload.succession import Successor, close_unclaimed, joined
 from tapkit.run.systemd import notify as systemd
 from tapkit.run.systemd.notify import Notifier
+
+if TYPE_CHECKING:
+    from tapkit.run.reload.succession import Successor
 
 log = logging.getLogger("tapkit.reload")
 
@@ -49,7 +53,7 @@ class Origin(Record):
         handover.note_loaded(application)
 
         def serves() -> None:
-            close_unclaimed(systemd.spelt)
+            inherited.close_unclaimed(systemd.spelt)
             self.notifier.ready(f"{application.name} runs")
             self.notifier.beat()
 
@@ -83,4 +87,16 @@ def of_this_process(environment: MutableMapping[str, str] = os.environ) -> Origi
     inherited.hand(passed := systemd.passed_sockets(environment))
     # systemd made these, and keeps them: their paths are not ours to remove.
     inherited.keep_paths(inherited.paths_of(passed))
-    return Origin(line, notifier, joined(environment))
+    return Origin(line, notifier, _joined(environment))
+
+
+def _joined(environment: MutableMapping[str, str]) -> Successor | None:
+    """The succession this process was started for, if it was; taken out of the environment."""
+    number = environment.pop(VARIABLE, "")
+    if not number.isdigit():
+        return None
+    from tapkit.run.reload.succession import Successor
+
+    fd = int(number)
+    os.set_inheritable(fd, False)
+    return Successor(socket.socket(fileno=fd))

@@ -1,7 +1,7 @@
 """The new process of a hot restart: it takes over what its predecessor hands it.
 
 It was started by the same command line, with one end of a socket pair as an open descriptor,
-whose number is in `TAPKIT_HANDOVER`. What the two say is in `tapkit.run.reload.handover`.
+whose number is in `origin.VARIABLE`. What the two say is in `tapkit.run.reload.handover`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tapkit import application as applications
@@ -22,9 +22,6 @@ from tapkit.net.inherited import Handed
 from tapkit.run.reload.channel import BlockingChannel
 
 log = logging.getLogger("tapkit.reload")
-
-VARIABLE = "TAPKIT_HANDOVER"
-
 
 Loaded = TypeVar("Loaded")
 
@@ -126,26 +123,3 @@ class Successor:
             return self._channel.hear()
         except (EOFError, OSError):
             raise DaemonError("the old process died before it handed over") from None
-
-
-def joined(environment: MutableMapping[str, str]) -> Successor | None:
-    """The succession this process was started for, if it was; taken out of the environment.
-
-    Raises:
-        DaemonError: the predecessor is gone already.
-    """
-    number = environment.pop(VARIABLE, "")
-    if not number.isdigit():
-        return None
-    fd = int(number)
-    os.set_inheritable(fd, False)
-    return Successor(socket.socket(fileno=fd))
-
-
-def close_unclaimed(spelt: Callable[[Handed], str], quietly: bool = False) -> None:
-    """Close the sockets no service asked for, and say which."""
-    for group in inherited.unclaimed():
-        if not quietly:
-            log.warning("no service listens on %s: closed", spelt(group))
-        for sock in group.sockets:
-            sock.close()

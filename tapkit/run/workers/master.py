@@ -27,7 +27,7 @@ import msgpack  # type: ignore[import-untyped,unused-ignore]
 
 from tapkit.application import Application
 from tapkit.errors import DaemonError, UsageError
-from tapkit.run import logs, runner
+from tapkit.run import afterwards, logs, runner
 from tapkit.run.daemon import Daemon
 from tapkit.run.saving.policy import SavePolicy
 from tapkit.run.stopping import StopRules
@@ -81,6 +81,7 @@ def run(
         TapkitError: one of them did not start, or not all stopped cleanly.
     """
     saving = policy(count)
+    afterwards.at_once()
     _bind(application)
     try:
         if confine is not None:

@@ -11,7 +11,6 @@ from tapkit.application import Application
 from tapkit.net import inherited
 from tapkit.run import runner
 from tapkit.run.daemon import Daemon
-from tapkit.run.reload import succession
 from tapkit.run.saving.policy import SavePolicy
 from tapkit.run.stopping import StopRules
 from tapkit.run.systemd import notify as systemd
@@ -82,7 +81,7 @@ def work(application: Application, reactor: str, rules: StopRules, report: Repor
     saving = SavePolicy(None, f"it is worker PID {os.getpid()}")
 
     def ready() -> None:
-        succession.close_unclaimed(systemd.spelt, quietly=True)
+        inherited.close_unclaimed(systemd.spelt, quietly=True)
         report(ready=True)
 
     runner.run(
