@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 
 from tapkit.errors import BrokenModuleError, NotFoundError, describe
@@ -95,21 +94,23 @@ def innermost_place(traceback: TracebackType | None) -> str | None:
     return where
 
 
-def refuse_misspelt_hooks(cls: type, hooks: Iterable[str]) -> None:
+def refuse_misspelt_hooks(cls: type, hooks: tuple[str, ...]) -> None:
     """Refuse a class that spells one of the camelCase hooks in snake_case.
 
     A second spelling could not work: a hook is overridden, and half the overrides would
     never run. So the slip is an error where the class is made, not a silence at run time.
     """
-    slips = _slips(tuple(hooks))
+    slips = _slips.get(hooks)
+    if slips is None:
+        slips = _slips[hooks] = {_slip(hook): hook for hook in hooks if hook != _slip(hook)}
     for name in vars(cls):
         if name in slips:
             what = f"{cls.__name__}.{name} is never called"
             raise TypeError(f"{what}; the hook is spelled {slips[name]}")
 
 
-@functools.cache
-def _slips(hooks: tuple[str, ...]) -> dict[str, str]:
-    """The hooks by their spellings in snake_case, where that is another."""
-    slips = {"".join("_" + c.lower() if c.isupper() else c for c in hook): hook for hook in hooks}
-    return {slip: hook for slip, hook in slips.items() if slip != hook}
+_slips: dict[tuple[str, ...], dict[str, str]] = {}
+
+
+def _slip(hook: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in hook)

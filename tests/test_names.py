@@ -78,5 +78,5 @@ def test_a_hook_in_snake_case_is_refused() -> None:
     """The message shows how the hook is spelled; a camelCase one passes."""
     slip = type("Echo", (), {"start_service": None})
     with pytest.raises(TypeError, match=r"Echo\.start_service is never called; .* startService"):
-        names.refuse_misspelt_hooks(slip, ["startService"])
-    names.refuse_misspelt_hooks(type("Echo", (), {"startService": None}), ["startService"])
+        names.refuse_misspelt_hooks(slip, ("startService",))
+    names.refuse_misspelt_hooks(type("Echo", (), {"startService": None}), ("startService",))

@@ -160,7 +160,7 @@ def header_of(**changes: Any) -> bytes:
     pickled = dumping.dumps(None)
     info = header.made_here([])
     known = {key: getattr(info, key) for key in header._TYPES}
-    known |= {"size": len(pickled.payload), "stored": len(pickled.payload)} | changes
+    known |= {"size": len(pickled.payload), "stored": len(pickled.payload), "options": {}} | changes
     return packed_as(msgpack.packb({k: v for k, v in known.items() if v is not ...}))
 
 

@@ -103,6 +103,7 @@ def pack(info: ImageInfo) -> bytes:
 
     known = {key: getattr(info, key) for key in _TYPES}
     known["options"] = {str(key): _plain(value) for key, value in info.options.items()}
+    known["modules"] = dict(info.modules)
     packed: bytes = msgpack.packb(known)
     if len(packed) > MAX_HEADER:
         raise ImageError("the options it was made with take more than 1 MiB", "the header")
