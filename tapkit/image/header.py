@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -156,7 +155,7 @@ def misses(info: ImageInfo) -> list[requirements.Miss]:
     def is_there(name: str) -> bool:
         return allows_placeholders() or _is_there(name) or aliases.mentions(name)
 
-    return requirements.misses(info, _bytecode(), is_there)
+    return requirements.misses(info, _bytecode() if info.by_value else 0, is_there)
 
 
 def _check_types(found: dict[str, Any], where: str) -> None:
@@ -214,12 +213,16 @@ def _plain(value: Any) -> Any:
 
 
 def _bytecode() -> int:
+    import importlib.util
+
     return int.from_bytes(importlib.util.MAGIC_NUMBER[:2], "little")
 
 
 def _is_there(name: str) -> bool:
     if name in sys.modules or name in sys.builtin_module_names:
         return True
+    import importlib.util
+
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError, AttributeError):
