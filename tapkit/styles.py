@@ -183,6 +183,11 @@ def _versioned_bases(cls: type) -> list[type]:
     ]
 
 
+def forgotten(cls: type[Persistent]) -> set[str]:
+    """The attributes that a class's instances leave out of what is saved."""
+    return _all_names(cls, "volatile") | _all_names(cls, "persistenceForgets")
+
+
 def _all_names(cls: type, attribute: str) -> set[str]:
     names: set[str] = set()
     for base in cls.__mro__:

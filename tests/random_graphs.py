@@ -204,10 +204,10 @@ def _kids(obj: Any) -> Iterator[Any]:
             yield getattr(obj, name)
 
 
-def flat_dumps(obj: Any, buffer_callback: Any = None) -> bytes:
+def flat_dumps(obj: Any, buffer_callback: Any = None, mode: Any = None) -> bytes:
     def dump(mode: Any) -> bytes:
         file = io.BytesIO()
         flat.FlatPickler(file, buffer_callback=buffer_callback, mode=mode).dump(obj)
         return file.getvalue()
 
-    return modes.in_first_mode(dump)
+    return dump(mode) if mode else modes.in_first_mode(dump)

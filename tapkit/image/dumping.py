@@ -12,6 +12,7 @@ from typing import Any
 from tapkit import styles
 from tapkit.errors import ImageError, TapkitError, describe
 from tapkit.image import plain, refusals
+from tapkit.image.classes import SavedClass
 from tapkit.image.collector import no_collector
 from tapkit.image.reducing import ReducingPickler
 from tapkit.names import innermost_place, qualified_name
@@ -30,6 +31,7 @@ class Pickled(Record):
     buffers: list[pickle.PickleBuffer]
     modules: list[str]
     by_value: bool
+    classes: dict[str, SavedClass]
 
 
 def dumps(obj: Any, root: str = "object", *, out_of_band: bool = True) -> Pickled:
@@ -82,7 +84,7 @@ def _dumped_by(
     finally:
         pickler.clear_memo()  # it is in a cycle, and would hold the graph till the next collection
     modules = sorted(pickler.modules)
-    return Pickled(file.getvalue(), buffers, modules, pickler.by_value), left
+    return Pickled(file.getvalue(), buffers, modules, pickler.by_value, pickler.table()), left
 
 
 # -- what is left out, what is refused

@@ -49,6 +49,11 @@ There are three modes, see `modes`; this was the first, `shells`.
 Left to RecursionError, never to a crash: cycles of more than `DEEPEST` levels through nothing but
 containers, or through a container and the hashes of its members; and classes by value, to C's
 own. A cycle through the arguments of calls makes objects twice, as in plain pickle.
+
+Not promised where cycles lead through what is hashed by value, or through arguments of calls: that
+it is complete whenever it is in plain pickle's stream. Of 48,000 random graphs, tangled on purpose,
+ten were not, and some of those could not be loaded. Such a graph comes here only if it is too deep
+for the plain pickler, or is saved in another thread.
 """
 
 from __future__ import annotations
@@ -140,6 +145,7 @@ class FlatPickler(ReducingPickler):
             return ready[1]
         frame = self._open.get(key)
         if frame is None or not frame.shellable:
+            self.note(obj)
             return self.reduce(obj)
         if key in self._strict:
             return frame.reduction  # about to be hashed by its value: it must be whole
@@ -228,6 +234,7 @@ class FlatPickler(ReducingPickler):
         One without kids needs no frame, it is ready; nor does what is saved by name.
         """
         kind = type(obj)
+        self.note(obj)
         reducer = self._reducers.get(kind)
         reduction = self.reduce(obj) if reducer is None else reducer(obj)
         if type(reduction) is not tuple or not 2 <= len(reduction) <= 6 or issubclass(kind, type):

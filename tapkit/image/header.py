@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 from tapkit import __version__, aliases
 from tapkit.errors import ImageError
-from tapkit.image import requirements
+from tapkit.image import classes, requirements
+from tapkit.image.classes import SavedClass
 from tapkit.image.leniency import allows_placeholders
 from tapkit.records import Record
 
@@ -33,6 +34,8 @@ class ImageInfo(Record):
         by_value: whether it carries compiled code, which only the same Python may load.
         encoding: how the payload is stored, `raw` or `zstd`.
         size, stored: of the payload, in bytes: unpacked, and in the file.
+        classes: those of the graph by their dotted names, see `classes`; images that were made
+            from text, or by an older tapkit, have none.
         buffers: of each out-of-band buffer, its size in bytes and whether it is read-only.
     """
 
@@ -52,6 +55,7 @@ class ImageInfo(Record):
     size: int = 0
     stored: int = 0
     buffers: tuple[tuple[int, bool], ...] = ()
+    classes: Mapping[str, SavedClass] = MappingProxyType({})
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -73,6 +77,9 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 """The header's keys. All must be there. A reader may skip a key it does not know, as long as
 the key does not begin with `!`: then the image can't be understood without it."""
+
+CLASSES = "classes"
+"""A key that not every header has."""
 
 
 def made_here(modules: Iterable[str], **known: Any) -> ImageInfo:
@@ -103,6 +110,8 @@ def pack(info: ImageInfo) -> bytes:
     known = {key: getattr(info, key) for key in _TYPES}
     known["options"] = {str(key): _plain(value) for key, value in info.options.items()}
     known["modules"] = dict(info.modules)
+    if info.classes:
+        known[CLASSES] = classes.packed(info.classes)
     packed: bytes = msgpack.packb(known)
     if len(packed) > MAX_HEADER:
         raise ImageError("the options it was made with take more than 1 MiB", "the header")
@@ -133,6 +142,10 @@ def unpack(packed: bytes, where: str) -> ImageInfo:
     _check_types(found, where)
     known = {key: found[key] for key in _TYPES}
     known["buffers"] = tuple(map(tuple, found["buffers"]))
+    try:
+        known[CLASSES] = classes.unpacked(found.get(CLASSES, {}))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ImageError(f"the header is damaged ({CLASSES!r}: {error})", where) from error
     return ImageInfo(**known)
 
 

@@ -13,6 +13,8 @@ from tapkit.image import leniency
 from tapkit.image.collector import no_collector
 from tapkit.names import innermost_place, named_object, qualified_name
 
+MOST_MISSING = 20
+
 
 def loads(payload: Any, buffers: Iterable[Any] | None = None, where: str | None = None) -> Any:
     """The graph in pickle bytes, its old states upgraded. Runs what the bytes say: see Trust.
@@ -87,6 +89,27 @@ def _missing(module: str, name: str, error: ImportError | AttributeError) -> Ima
     place = innermost_place(error.__traceback__)
     broken = f"{needs}importing {module} failed ({describe(error)})"
     return ImageError(broken, place, "install what it imports")
+
+
+def with_others(error: MissingNameError, classes: Iterable[str]) -> MissingNameError:
+    """What is missing, and the other classes of the image that are: all at once."""
+    from tapkit.image.labels import printable
+
+    others = [printable(name) for name in classes if name not in error.what and not _is_here(name)]
+    if not others:
+        return error
+    told = ", ".join(others[:MOST_MISSING])
+    if len(others) > MOST_MISSING:
+        told += f" and {len(others) - MOST_MISSING} more"
+    return MissingNameError(f"{error.what}; nor is there {told}", error.where, error.remedy)
+
+
+def _is_here(name: str) -> bool:
+    try:
+        named_object(aliases.resolve(name) or name)
+    except TapkitError:
+        return False
+    return True
 
 
 def placed(error: TapkitError, where: str | None) -> TapkitError:

@@ -28,7 +28,15 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from tapkit.image.reducing import PROTOCOL, Reducer, ReducingPickler
+from tapkit.image import classes
+from tapkit.image.reducing import (
+    IN_C,
+    PROTOCOL,
+    Reducer,
+    ReducingPickler,
+    is_known,
+    is_taken_apart_by_known,
+)
 
 HEADROOM = 100
 """Levels of recursion that code of the application finds free."""
@@ -50,12 +58,18 @@ class PlainPickler(ReducingPickler):
         buffer_callback: Callable[[Any], Any] | None = None,
     ):
         super().__init__(file, reducer_for, buffer_callback)
-        self._hooks = _Hooks(self._hook)
+        self.met = _Types(self._met)
 
     def reducer_override(self, obj: Any) -> Any:
         """What C asks about each object it has not memoised, save exact built-in types."""
-        hook = self._hooks[type(obj)]
+        met = self.met[type(obj)]
+        met.count += 1
+        hook = met.hook
         return NotImplemented if hook is None else hook(obj)
+
+    def _met(self, kind: type) -> classes.Met:
+        hook = self._hook(kind)
+        return classes.Met(kind, hook, looks=self.looks_at(kind))
 
     def _hook(self, kind: type) -> Reducer | None:
         """What must be called for each object of a type; None if C's own way will do."""
@@ -65,10 +79,10 @@ class PlainPickler(ReducingPickler):
             return self._reduce_with_headroom
         usual = self.usual(kind)
         if usual is not None:
-            return self.reduce if _is_known(usual) else self._reduce_with_headroom
+            return self.reduce if is_known(usual) else self._reduce_with_headroom
         if _reduces_in_c(kind):
-            return None if _is_taken_apart_by_known(kind) else _ensure_headroom
-        if _is_taken_apart_by_known(kind):
+            return None if is_taken_apart_by_known(kind) else _ensure_headroom
+        if is_taken_apart_by_known(kind):
             return self.reduce
         return self._reduce_itself
 
@@ -90,15 +104,15 @@ def _ensure_headroom(obj: Any) -> Any:
     return NotImplemented
 
 
-class _Hooks(dict[type, "Reducer | None"]):
+class _Types(dict[type, classes.Met]):
     """Asks once for each type."""
 
-    def __init__(self, hook: Callable[[type], Reducer | None]):
-        self._hook = hook
+    def __init__(self, meet: Callable[[type], classes.Met]):
+        self._meet = meet
 
-    def __missing__(self, kind: type) -> Reducer | None:
-        hook = self[kind] = self._hook(kind)
-        return hook
+    def __missing__(self, kind: type) -> classes.Met:
+        met = self[kind] = self._meet(kind)
+        return met
 
 
 def _nested(levels: int) -> Any:
@@ -137,44 +151,9 @@ def ran_out(error: BaseException | None) -> bool:
     return False
 
 
-# -- whose code takes an object apart
-
-_HOOKS = ("__reduce_ex__", "__reduce__", "__getstate__", "__getnewargs_ex__", "__getnewargs__") + (
-    ("__getattr__", "__getattribute__", "__class__", "__dict__")
-)
-_ITERATING = ("__iter__", "items")
-_KNOWN = sys.stdlib_module_names | {"cloudpickle", "tapkit"}
-_IN_C = (
-    types.MethodDescriptorType,
-    types.WrapperDescriptorType,
-    types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType,
-    types.MemberDescriptorType,
-    types.BuiltinFunctionType,
-)
-
-
-def _is_taken_apart_by_known(kind: type) -> bool:
-    """Whether no code of an application runs when an object of the type is taken apart."""
-    hooks = _HOOKS + _ITERATING if issubclass(kind, (list, dict)) else _HOOKS
-    return all(
-        _is_known(vars(base)[hook])
-        for base in kind.__mro__[:-1]
-        for hook in hooks
-        if hook in vars(base)
-    )
-
-
-def _is_known(function: Any) -> bool:
-    """Whether a function is in C, or of the standard library, cloudpickle or ourselves."""
-    if isinstance(function, types.FunctionType):
-        return str(function.__module__).partition(".")[0] in _KNOWN
-    return isinstance(function, _IN_C)
-
-
 def _reduces_in_c(kind: type) -> bool:
     """Whether `__reduce_ex__` is C's, and of a kind that never answers with a name."""
     general: Any = kind.__reduce_ex__
     method: Any = kind.__reduce__
     named = kind is types.BuiltinFunctionType or getattr(kind, "__module__", None) == "typing"
-    return general is object.__reduce_ex__ and isinstance(method, _IN_C) and not named
+    return general is object.__reduce_ex__ and isinstance(method, IN_C) and not named

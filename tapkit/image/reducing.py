@@ -8,16 +8,17 @@ to do something else with any other type. Most daemons start without it.
 from __future__ import annotations
 
 import copyreg
+import functools
 import io
 import operator
 import pickle
 import sys
 import types
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 from tapkit import styles
+from tapkit.image import classes
 
 PROTOCOL = 5
 
@@ -36,6 +37,7 @@ class ReducingPickler(pickle.Pickler):
     Attributes:
         modules: top-level names of the modules that what was reduced names.
         by_value: whether code (functions, classes, code objects) goes into the stream by value.
+        met: the types of what was reduced.
     """
 
     def __init__(
@@ -47,9 +49,10 @@ class ReducingPickler(pickle.Pickler):
         super().__init__(file, protocol=PROTOCOL, buffer_callback=buffer_callback)
         self.modules: set[str] = set()
         self.by_value = False
-        self._reducer_for = reducer_for
+        self._reducer_for = functools.lru_cache(maxsize=None)(reducer_for)  # asked once a type
         # One look-up for each type: cloudpickle's table is a ChainMap, slower than all else here.
         self._reducers: dict[type, Reducer] = {}
+        self.met: dict[type, classes.Met] = {}
 
     def reduce(self, obj: Any) -> Any:
         """The reduction of an object: as of `__reduce_ex__`, or NotImplemented for code by name."""
@@ -61,6 +64,28 @@ class ReducingPickler(pickle.Pickler):
         if type(reduction) is str:
             self.note_module(getattr(obj, "__module__", None))
         return reduction
+
+    def note(self, obj: Any) -> None:
+        """Count an object among those of its class."""
+        kind = type(obj)
+        met = self.met.get(kind)
+        if met is None:
+            met = self.met[kind] = classes.Met(kind, None, looks=self.looks_at(kind))
+        met.count += 1
+        if met.hook is not None:
+            met.hook(obj)
+
+    def tells(self, kind: type) -> bool:
+        """Whether a type counts as one of the graph's classes: what is left out does not."""
+        return classes.is_told(kind) and self._reducer_for(kind) is None
+
+    def looks_at(self, kind: type) -> bool:
+        """Whether the names of its instances' attributes are told: where none of its code runs."""
+        return self.tells(kind) and is_taken_apart_by_known(kind)
+
+    def table(self) -> dict[str, classes.SavedClass]:
+        """The classes of what was pickled."""
+        return classes.told(met for kind, met in self.met.items() if self.tells(kind))
 
     def _reducer(self, kind: type) -> Reducer:
         own = self._reducer_for(kind)
@@ -95,7 +120,7 @@ class ReducingPickler(pickle.Pickler):
             self.by_value = True
         return reduction
 
-    @cached_property
+    @functools.cached_property
     def _cloudpickle(self) -> Any:
         """cloudpickle's pickler, to be asked. (One each: it keeps the globals of functions.)"""
         import cloudpickle
@@ -146,3 +171,38 @@ def _is_found_by_name(obj: Any) -> bool:
 
 _STANDARD = sys.stdlib_module_names | {"__main__"}
 """Whose types cloudpickle may take apart in its own way, even where they are found by name."""
+
+
+# -- whose code takes an object apart
+
+_HOOKS = ("__reduce_ex__", "__reduce__", "__getstate__", "__getnewargs_ex__", "__getnewargs__") + (
+    ("__getattr__", "__getattribute__", "__class__", "__dict__")
+)
+_ITERATING = ("__iter__", "items")
+_KNOWN = sys.stdlib_module_names | {"cloudpickle", "tapkit"}
+IN_C = (
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.BuiltinFunctionType,
+)
+
+
+def is_taken_apart_by_known(kind: type) -> bool:
+    """Whether no code of an application runs when an object of the type is taken apart."""
+    hooks = _HOOKS + _ITERATING if issubclass(kind, (list, dict)) else _HOOKS
+    return all(
+        is_known(vars(base)[hook])
+        for base in kind.__mro__[:-1]
+        for hook in hooks
+        if hook in vars(base)
+    )
+
+
+def is_known(function: Any) -> bool:
+    """Whether a function is in C, or of the standard library, cloudpickle or ourselves."""
+    if isinstance(function, types.FunctionType):
+        return str(function.__module__).partition(".")[0] in _KNOWN
+    return isinstance(function, IN_C)

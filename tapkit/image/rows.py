@@ -50,7 +50,7 @@ def dump_tap(obj: Any, root: str, meta: dict[str, Any], previous: Previous) -> b
     carried = meta.pop("carried", ())
     stream = dumping.dumps(obj, root)
     needed = [name for name in stream.modules if name not in carried]
-    info = header.made_here(needed, by_value=stream.by_value, **meta)
+    info = header.made_here(needed, by_value=stream.by_value, classes=stream.classes, **meta)
     return b"".join(tap.write(stream.payload, stream.buffers, info, encoding))
 
 
@@ -65,7 +65,10 @@ def load_tap(data: Any, where: str, *, intact: bool = False) -> Loaded:
 
     info, payload, buffers = tap.read(data, where, intact=intact)
     header.check_needs(info, where)
-    return Loaded(live.loads(payload, buffers, where), info)
+    try:
+        return Loaded(live.loads(payload, buffers, where), info)
+    except live.MissingNameError as error:
+        raise live.with_others(error, info.classes) from error
 
 
 def load_intact_tap(data: Any, where: str) -> Loaded:
