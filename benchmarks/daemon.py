@@ -22,6 +22,7 @@ from benchmarks.report import Samples, Table
 _MIB = 1 << 20
 _CONNECTIONS = 64
 _BASES = ("bare asyncio", "bare uvloop", "Twisted")
+_REQUEST = b"GET / HTTP/1.0\r\n\r\n"  # to those that answer nobody who says nothing
 
 
 class Life(NamedTuple):
@@ -54,16 +55,30 @@ def _lives(environments: Environments, folder: Path, rounds: int) -> list[Table]
         "bare uvloop": [*bare, "uvloop", str(port)],
         "tapkit uvloop": [*ours, "uvloop"],
         "Twisted": [twisted.script("twistd"), "-y", HERE / "servers" / "qotd_twisted.tac"],
+        "gunicorn": [
+            *(twisted.script("gunicorn"), "--daemon", "--workers", "1"),
+            *("--pid", folder / "twistd.pid"),
+            *("--bind", f"127.0.0.1:{port}", "--chdir", HERE / "servers", "quote_http"),
+        ],
+        "uvicorn": [
+            *(twisted.script("uvicorn"), "--app-dir", HERE / "servers", "--port", str(port)),
+            *("--log-level", "warning", "quote_http:asgi"),
+        ],
     }
     lives: dict[str, list[Life]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            lives[name].append(_life(command, folder, port, "bare" in name))
+            foreground = "bare" in name or name == "uvicorn"
+            say = _REQUEST if name in ("gunicorn", "uvicorn") else b""
+            lives[name].append(_life(command, folder, port, foreground, say))
     quote, returned, stopped, memory = (
         {name: [one[field] for one in taken] for name, taken in lives.items()}
         for field in range(len(Life._fields))
     )
-    note = "A bare script is no daemon: it runs in the foreground, saves nothing, says nothing."
+    note = (
+        "A bare script is no daemon: it runs in the foreground, saves nothing, says nothing. "
+        "gunicorn (a daemon of one worker) and uvicorn (in the foreground) serve the quote by HTTP."
+    )
     milliseconds = "milliseconds, less is better"
     return [
         Table("Start to first quote, as a daemon", milliseconds, quote, _BASES, note),
@@ -74,10 +89,13 @@ def _lives(environments: Environments, folder: Path, rounds: int) -> list[Table]
 
 
 def _daemons(samples: Samples) -> Samples:
-    return {name: taken for name, taken in samples.items() if "bare" not in name}
+    alone = ("bare asyncio", "bare uvloop", "uvicorn")
+    return {name: taken for name, taken in samples.items() if name not in alone}
 
 
-def _life(command: processes.Command, folder: Path, port: int, foreground: bool) -> Life:
+def _life(
+    command: processes.Command, folder: Path, port: int, foreground: bool, say: bytes
+) -> Life:
     """Start, ask once, weigh, stop."""
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -90,7 +108,7 @@ def _life(command: processes.Command, folder: Path, port: int, foreground: bool)
     )
     daemon = None
     try:
-        if not processes.first_answer(port, process, daemon=not foreground):
+        if not processes.first_answer(port, process, say, daemon=not foreground):
             raise processes.BenchmarkError(f"{command}: no answer")
         first_quote = time.perf_counter() - started
         if not foreground and process.wait(processes.PATIENCE) != 0:
@@ -98,7 +116,8 @@ def _life(command: processes.Command, folder: Path, port: int, foreground: bool)
         returned = time.perf_counter() - started
         pid = process.pid if foreground else int((folder / "twistd.pid").read_text())
         daemon = psutil.Process(pid)
-        memory = daemon.memory_full_info().uss / _MIB
+        family = [daemon, *daemon.children(recursive=True)]
+        memory = sum(member.memory_full_info().uss for member in family) / _MIB
         return Life(first_quote * 1e3, returned * 1e3, _stop(daemon, process) * 1e3, memory)
     finally:
         for left in (daemon, psutil.Process(process.pid) if process.poll() is None else None):

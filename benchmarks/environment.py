@@ -38,7 +38,7 @@ class Environment(NamedTuple):
 
 
 class Environments(NamedTuple):
-    """What contenders run in. With Twisted are jsonpickle and PyYAML."""
+    """What contenders run in. With Twisted are jsonpickle, PyYAML, gunicorn and uvicorn."""
 
     tapkit: Environment
     twisted: Environment
@@ -59,8 +59,8 @@ def prepare() -> Environments:
     """Make or refresh both environments; the first time downloads packages."""
     minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
     twisted = _environment(f".venv-twisted-{minor}")
-    if not all(_has(twisted, module) for module in ("twisted", "jsonpickle", "yaml")):
-        _pip(twisted, "Twisted", "jsonpickle", "PyYAML")
+    if not all(_has(twisted, module) for module in ("twisted", "jsonpickle", "yaml", "uvicorn")):
+        _pip(twisted, "Twisted", "jsonpickle", "PyYAML", "gunicorn", "uvicorn")
     tapkit = _environment(f".venv-tapkit-{minor}")
     with _copied() as copy:
         if not _has(tapkit, "uvloop"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import pickle
 import subprocess
 import sys
 import threading
@@ -45,6 +46,10 @@ class Secretive:
 
     def __getstate__(self) -> Any:
         return {"other": 2}
+
+
+class LateError(Exception):
+    """Its `__dict__` is made when it is first looked at."""
 
 
 def slotted() -> Slotted:
@@ -111,7 +116,7 @@ def test_limits() -> None:
     met = [classes.Met(kind, None, looks=False) for kind in kinds]
     met[5].count = 7
     met[5].attributes = dict.fromkeys(f"name{n}\udcff" for n in range(1000))
-    table = classes.told(met)
+    table = classes.of_types(met)
     assert len(table) < classes.MOST_CLASSES
     first, row = next(iter(table.items()))
     assert (first, row.count, len(row.attributes)) == (
@@ -129,6 +134,16 @@ def test_an_image_without() -> None:
     assert image.loads(made) == [1]
     assert dict(image.inspect(made).classes) == {}
     assert dict(image.inspect(image.dumps(GRAPH["accounts"], "xml")).classes) == {}
+
+
+def test_a_conversion_has_it_too() -> None:
+    """Of what is in the nodes: a text that was edited has the table of the edited graph."""
+    text = image.dumps(GRAPH["accounts"], "xml")
+    made = image.convert(text.replace(b"</image>", b'<item new="shop.New"/></image>'), "pickle")
+    assert image.inspect(made).classes == {
+        f"{__name__}.Account": SavedClass(2, 3, ("owner",)),
+        "shop.New": SavedClass(1),
+    }
 
 
 @pytest.mark.parametrize(
@@ -177,3 +192,11 @@ def test_one_that_moved_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     told = live.with_others(error, ["gone.Account", "gone.Other", f"{__name__}.Slotted"])
     assert str(told) == "the image needs a.B; nor is there gone.Other"
     assert live.with_others(error, ["gone.Account"]) is error
+
+
+def test_looking_changes_nothing() -> None:
+    """An exception has no `__dict__` before somebody looks: it has none afterwards."""
+    error = LateError("x")
+    first, second = dumping.dumps([error]), dumping.dumps([error])
+    assert first.payload == second.payload == pickle.dumps([error], 5)
+    assert dict(first.classes) == {f"{__name__}.LateError": SavedClass(1)}

@@ -172,11 +172,15 @@ def convert(data: Any, to: str, form: str | None = None, where: str = BYTES) -> 
         ImageError: it is no image, it is damaged, or it can only be run.
         UsageError: there is no such form.
     """
-    from tapkit.image import forms
+    from tapkit.image import collector, forms, nodes
 
     row = forms.by_name(to)
-    nodes, info = _row(data, form, where).decode(data, where)
-    return row.encode(nodes, info, None)
+    with collector.no_collector():
+        image, info = _row(data, form, where).decode(data, where)
+        made = row.encode(image, info, None)
+        nodes.let_go(image)
+        del image
+        return made
 
 
 def inspect(data: Any, where: str = BYTES) -> ImageInfo:

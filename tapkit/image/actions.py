@@ -153,7 +153,7 @@ def get(m: Machine, key: int) -> None:
         raise RefusedError(f"nothing was given the id {key}") from None
     m.stack.append(found)
     if type(found) not in VALUES:
-        m.met.add(id(found))
+        m.met[id(found)] = found
 
 
 def by_id(act: Callable[[Machine, int], None], size: int) -> Callable[[Machine, int], int]:

@@ -70,18 +70,26 @@ def is_told(kind: type) -> bool:
     return not issubclass(kind, _UNSAID) and kind.__module__ != "builtins"
 
 
-def told(met: Iterable[Met]) -> dict[str, SavedClass]:
-    """The table: the most frequent classes first, within the limits of a header."""
-    rows: dict[str, SavedClass] = {}
+def of_types(met: Iterable[Met]) -> dict[str, SavedClass]:
+    """The table of the types that a pickler has met."""
+    return told(
+        (qualified_name(each.kind), each.count, _version(each.kind), each.attributes)
+        for each in met
+    )
+
+
+def told(rows: Iterable[tuple[str, int, int | None, Iterable[str]]]) -> dict[str, SavedClass]:
+    """The table of names, counts, versions and attributes: the most frequent first, within the
+    limits of a header."""
+    table: dict[str, SavedClass] = {}
     left = _MOST_CHARACTERS
-    for each in sorted(met, key=lambda each: -each.count):
-        name = qualified_name(each.kind)
-        attributes = sorted(each.attributes)[:MOST_ATTRIBUTES]
-        left -= len(name) + sum(map(len, attributes))
-        if len(rows) == MOST_CLASSES or left < 0:
+    for name, count, version, attributes in sorted(rows, key=lambda row: -row[1]):
+        names = sorted(attributes)[:MOST_ATTRIBUTES]
+        left -= len(name) + sum(map(len, names))
+        if len(table) == MOST_CLASSES or left < 0:
             break
-        rows[name] = SavedClass(each.count, _version(each.kind), tuple(attributes))
-    return rows
+        table[name] = SavedClass(count, version, tuple(names))
+    return table
 
 
 def packed(rows: Mapping[str, SavedClass]) -> dict[str, list[Any]]:

@@ -33,6 +33,7 @@ BININT: Final = 0x4A
 BININT1: Final = 0x4B
 BININT2: Final = 0x4D
 BUILD: Final = 0x62
+EMPTY_DICT: Final = 0x7D
 EMPTY_TUPLE: Final = 0x29
 LONG_BINGET: Final = 0x6A
 MARK: Final = 0x28
@@ -50,6 +51,7 @@ _OPERANDS = {BINGET: 1, LONG_BINGET: 4, BININT1: 1, BININT2: 2, SHORT_BINUNICODE
 LAST = Global("tapkit.styles", "last")
 SAME_NAME = (SAME.module, SAME.name)
 unpack_double = struct.Struct(">d").unpack_from
+PLAIN_DICT = b"}\x94("  # EMPTY_DICT MEMOIZE MARK
 PLAIN_INSTANCE = b")\x81\x94}\x94("  # EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK
 
 
@@ -114,8 +116,9 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
             if opcode == BINGET:
                 found = memo[data[position + 1]]
                 stack.append(found)
-                if type(found) not in values:
-                    met.add(id(found))
+                kind = type(found)
+                if kind is not str and kind not in values:  # str: a key, mostly
+                    met[id(found)] = found
                 position += 2
             elif opcode == MEMOIZE:
                 memo.append(stack[-1])
@@ -148,20 +151,32 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
                 state = stack.pop()
                 stack[-1].steps = [STATE, state]
                 position += 1
+            elif opcode == EMPTY_DICT and data[position : position + 3] == PLAIN_DICT:
+                state = dict_()
+                memo.append(state)
+                stack.append(state)
+                below.append(stack)
+                stack = []
+                position += 3
             elif opcode == LONG_BINGET:
                 low = data[position + 1] | data[position + 2] << 8
                 found = memo[low | data[position + 3] << 16 | data[position + 4] << 24]
                 stack.append(found)
-                if type(found) not in values:
-                    met.add(id(found))
+                kind = type(found)
+                if kind is not str and kind not in values:  # str: a key, mostly
+                    met[id(found)] = found
                 position += 5
             elif opcode == BININT1:
                 stack.append(data[position + 1])
                 position += 2
             elif opcode == SHORT_BINUNICODE:
                 end = position + 2 + data[position + 1]
-                stack.append(data[position + 2 : end].decode())
+                text = data[position + 2 : end].decode()
+                stack.append(text)
                 position = end
+                if data[end] == MEMOIZE:  # as is behind most
+                    memo.append(text)
+                    position = end + 1
             elif opcode == NONE:
                 stack.append(None)
                 position += 1
@@ -242,9 +257,10 @@ def _image(machine: Machine) -> Image:
         root = last[-1]
         names -= {(LAST.module, LAST.name), SAME_NAME}
     image = Image(root, sorted(names), _discarded(root, left + machine.popped))
+    image.knots = list(machine.met.values())
     if not left and not machine.takes_back and SAME_NAME not in machine.names:
-        machine.met.discard(id(()))
-        image.shared = machine.met
+        machine.met.pop(id(()), None)
+        image.shared = set(machine.met)
     return image
 
 

@@ -34,8 +34,8 @@ class ImageInfo(Record):
         by_value: whether it carries compiled code, which only the same Python may load.
         encoding: how the payload is stored, `raw` or `zstd`.
         size, stored: of the payload, in bytes: unpacked, and in the file.
-        classes: those of the graph by their dotted names, see `classes`; images that were made
-            from text, or by an older tapkit, have none.
+        classes: those of the graph by their dotted names, see `classes`; a text has none, nor
+            has what an older tapkit made.
         buffers: of each out-of-band buffer, its size in bytes and whether it is read-only.
     """
 

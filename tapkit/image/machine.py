@@ -45,7 +45,7 @@ class Machine:
         protocol: as the stream last said.
         names: the Global for each (module, name).
         popped: calls popped off the stack: kept in case nothing else refers to them.
-        met: ids (Python's) of what was fetched from the memo, values apart.
+        met: what was fetched from the memo, values apart, by its id (Python's).
         takes_back: whether anything was popped or duplicated, so that `met` says too much or
             too little of what is shared.
         rebuilt: objects made twice for a cycle through their arguments.
@@ -61,7 +61,7 @@ class Machine:
         self.names: dict[tuple[str, str], Global] = {}
         self.popped: list[Node] = []
         self.rebuilt: list[Object] = []
-        self.met: set[int] = set()
+        self.met: dict[int, Node] = {}
         self.takes_back = False
         self.buffers = None if buffers is None else iter(buffers)
         self.taken = 0

@@ -14,6 +14,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from tapkit.image.nodes import (
     AGAIN,
@@ -32,11 +33,12 @@ from tapkit.image.nodes import (
 
 # The union over the Pythons that may read an image, so that names do not depend on the one
 # that writes it.
-_RESERVED = frozenset(
+_RESERVED: Final = frozenset(
     {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "BaseExceptionGroup", "EncodingWarning"}
     | {"ExceptionGroup", "PythonFinalizationError"}
 )
-_LONGEST = 40
+_LONGEST: Final = 40
+_USUAL: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[ _][A-Za-z0-9]+)*").fullmatch
 _ODD = re.compile(r"[^A-Za-z0-9_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -67,11 +69,14 @@ class Names:
 
 def identifier(hint: str) -> str:
     """`hint` with what no name may have taken out; `thing` where that leaves nothing."""
-    stem = _ODD.sub("_", hint[: 2 * _LONGEST]).strip("_")[:_LONGEST].rstrip("_")
-    if not stem:
-        return "thing"
-    if stem[0].isdigit():
-        return f"n{stem}"
+    if len(hint) <= _LONGEST and _USUAL(hint):
+        stem = hint.replace(" ", "_")
+    else:
+        stem = _ODD.sub("_", hint[: 2 * _LONGEST]).strip("_")[:_LONGEST].rstrip("_")
+        if not stem:
+            return "thing"
+        if stem[0].isdigit():
+            return f"n{stem}"
     return f"{stem}_" if stem in _RESERVED else stem
 
 

@@ -152,9 +152,11 @@ class Image:
             such, but loading would make them, so they are kept; made before the root.
         shared: ids (Python's) of the nodes that are met more than once, if that is known. Who
             changes the graph sets it to None.
+        knots: nodes that all cycles go through, as far as whoever made or wrote it came by them:
+            for `let_go`.
     """
 
-    __slots__ = ("discarded", "names", "root", "shared")
+    __slots__ = ("discarded", "knots", "names", "root", "shared")
 
     def __init__(
         self,
@@ -166,6 +168,24 @@ class Image:
         self.names: list[tuple[str, str]] = list(names)
         self.discarded: list[Node] = list(discarded)
         self.shared: set[int] | None = None
+        self.knots: list[Node] = []
+
+
+def let_go(image: Image) -> None:
+    """Take apart a graph of nodes that nobody needs any more, where its cycles are closed.
+
+    So it is gone as soon as it is dropped. The garbage collector would take longer to find that
+    it is garbage than it takes to write it.
+    """
+    for node in image.knots:
+        if type(node) is Object:
+            node.args, node.kwargs, node.steps = (), None, []
+        elif type(node) in _EMPTIED:
+            node.clear()
+    image.knots = []
+
+
+_EMPTIED = frozenset({list, Dict, Set, FrozenSet})
 
 
 KINDS: dict[type, str] = {

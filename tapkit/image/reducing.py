@@ -21,6 +21,7 @@ from tapkit import styles
 from tapkit.image import classes
 
 PROTOCOL = 5
+_REDUCING = ("__reduce__", "__reduce_ex__")
 
 Reducer = Callable[[Any], Any]
 
@@ -80,12 +81,17 @@ class ReducingPickler(pickle.Pickler):
         return classes.is_told(kind) and self._reducer_for(kind) is None
 
     def looks_at(self, kind: type) -> bool:
-        """Whether the names of its instances' attributes are told: where none of its code runs."""
-        return self.tells(kind) and is_taken_apart_by_known(kind)
+        """Whether the names of its instances' attributes are told.
+
+        Only where looking runs none of its code, and changes nothing: to look at the `__dict__`
+        of an exception gives it one.
+        """
+        by_c = all(getattr(kind, name) is getattr(object, name) for name in _REDUCING)
+        return by_c and self.tells(kind) and is_taken_apart_by_known(kind)
 
     def table(self) -> dict[str, classes.SavedClass]:
         """The classes of what was pickled."""
-        return classes.told(met for kind, met in self.met.items() if self.tells(kind))
+        return classes.of_types(met for kind, met in self.met.items() if self.tells(kind))
 
     def _reducer(self, kind: type) -> Reducer:
         own = self._reducer_for(kind)

@@ -100,7 +100,8 @@ def refusal(kind: type) -> Refusal | None:
     for row in REFUSALS:
         for name in row.types:
             module, _, attribute = name.partition(":")
-            refused = getattr(sys.modules.get(module), attribute, None)
+            # Looked up so that a module that is not loaded yet (`ssl`) stays so.
+            refused = vars(sys.modules[module]).get(attribute) if module in sys.modules else None
             if isinstance(refused, type) and issubclass(kind, refused):
                 return None if _pickles_itself(kind, refused) else row
     return None

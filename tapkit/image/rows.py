@@ -14,12 +14,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tapkit.errors import BrokenModuleError, ImageError, NotFoundError
-from tapkit.image import header, nodes
+from tapkit.image import header
 from tapkit.image.header import ImageInfo
 from tapkit.names import named_object
 from tapkit.records import Record
 
 if TYPE_CHECKING:
+    from tapkit.image import nodes
     from tapkit.image.seal import Unsealed
 
 Previous = Callable[[], "bytes | None"]
@@ -87,10 +88,11 @@ def decode_tap(data: Any, where: str) -> tuple[nodes.Image, ImageInfo]:
 
 
 def encode_tap(image: nodes.Image, info: ImageInfo, previous: bytes | None) -> bytes:
-    from tapkit.image import collector, pickled, tap
+    from tapkit.image import collector, pickled, schema, tap
 
     with collector.no_collector():
         payload = pickled.assemble(image)
+        info = info._replace(classes=schema.for_header(image))  # an edit may have changed it
     return b"".join(tap.write(payload, [], info, info.encoding))
 
 
@@ -129,11 +131,15 @@ class TextForm:
         self._write = write
 
     def dump(self, obj: Any, root: str, meta: dict[str, Any], previous: Previous) -> bytes:
-        from tapkit.image import collector, dumping, pickled
+        from tapkit.image import collector, dumping, nodes, pickled
 
         stream = dumping.dumps(obj, root, out_of_band=False)
         with collector.no_collector():
-            return self._write(pickled.decompile(stream.payload), previous())
+            image = pickled.decompile(stream.payload)
+            text = self._write(image, previous())
+            nodes.let_go(image)
+            del image
+            return text
 
     def rehearse(self, obj: Any, root: str) -> None:
         self.dump(obj, root, {}, lambda: None)
@@ -142,12 +148,13 @@ class TextForm:
         """What the text needs is not looked for beforehand, as in a `.tap`, whose header names
         it: here that would be one more walk over all the nodes. Loading says what is missing.
         """
-        from tapkit.image import collector, live, pickled
+        from tapkit.image import collector, live, nodes, pickled
 
         with collector.no_collector():
             image = self._read(bytes(data), where)
             info = header.made_here([], name=_name_of(image.root), form=self._name)
             payload = pickled.assemble(image)
+            nodes.let_go(image)
         del image  # the nodes and the objects together would take twice the memory
         return Loaded(live.loads(payload, None, where), info)
 
@@ -156,8 +163,9 @@ class TextForm:
 
         with collector.no_collector():
             image = self._read(bytes(data), where)
-            called = naming.called(image)
-        image.names = sorted(called)
+            if image.shared is None or not image.names:  # else the reader came by both
+                image.names = sorted(naming.called(image))
+        called = set(image.names)
         modules = {module.partition(".")[0] for module, _ in called}
         by_value = _COMPILED in called
         info = header.made_here(
@@ -218,6 +226,8 @@ class SourceForm(TextForm):
 
 def _name_of(root: nodes.Node) -> str | None:
     """The attribute `name` of the root, where it is an object with plain attributes."""
+    from tapkit.image import nodes
+
     if type(root) is nodes.Object:
         for verb, state in root.each_step():
             if verb == nodes.STATE and type(state) is nodes.Dict:

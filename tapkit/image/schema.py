@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from tapkit import aliases, styles
 from tapkit.errors import TapkitError
+from tapkit.image import classes
 from tapkit.image.facets import Facets
 from tapkit.image.labels import printable
 from tapkit.image.nodes import Global, Image, Object, walk
@@ -76,6 +77,16 @@ def table(image: Image) -> list[SavedClass]:
         if count < found[module, cls].count:
             found[module, cls].versions[name].add(0)
     return sorted(found.values(), key=lambda row: (-row.count, row.name))
+
+
+def for_header(image: Image) -> dict[str, classes.SavedClass]:
+    """The table as a `.tap`'s header has it."""
+    met = ((row.name, row.count, _version(row), row.attributes) for row in table(image))
+    return classes.told(met)
+
+
+def _version(row: SavedClass) -> int | None:
+    return max(row.versions.get(row.name + VERSION, ()), default=None)
 
 
 def problems(rows: Iterable[SavedClass]) -> list[Problem]:

@@ -13,6 +13,8 @@ import importlib
 DELAY = 0.1  # seconds; those who waited for the start are served first
 
 MODULES = (
+    "ssl",  # asyncio has it only when it is used: see `lazy_ssl`
+    "asyncio.sslproto",
     "tapkit.run.control.status",
     "tapkit.run.reload.heir",
     "tapkit.run.reload.standing_in",
@@ -30,11 +32,16 @@ def catch_up() -> None:
 def at_once() -> None:
     """Import it now: before a fork, so that the children share it."""
     for name in MODULES:
-        importlib.import_module(name)
+        _whole(name)
+
+
+def _whole(name: str) -> None:
+    """Import a module, and have it loaded if it puts that off."""
+    _ = importlib.import_module(name).__name__
 
 
 def _import_next(left: list[str]) -> None:
     with contextlib.suppress(ImportError):  # whoever needs it says what that means
-        importlib.import_module(left.pop())
+        _whole(left.pop())
     if left:
         asyncio.get_running_loop().call_soon(_import_next, left)

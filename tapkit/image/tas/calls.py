@@ -58,12 +58,14 @@ class Calls:
         names: every module and name the file refers to.
         shared_states: ids of the states that are nodes in their own right; those of all other
             objects may be added to by assignment.
+        knots: nodes that were completed after they were made, as cycles need it.
     """
 
     def __init__(self) -> None:
         self.discarded: list[Node] = []
         self.names: set[tuple[str, str]] = set()
         self.shared_states: set[int] = set()
+        self.knots: list[Node] = []
         self._code_type: Object | None = None
         self._dataclasses: dict[Global, list[str]] = {}
         self._namedtuples: dict[Global, int] = {}
@@ -169,6 +171,7 @@ class Calls:
 
     def _complete(self, obj: Node, /, **state: Node) -> None:
         _object(obj).add_step(STATE, Dict.of(state.items()))
+        self.knots.append(obj)
 
     def _set_state(self, obj: Node, state: Node, /) -> None:
         self.shared_states.add(id(state))

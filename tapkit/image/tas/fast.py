@@ -2,7 +2,7 @@
 
 A reader that trusts a layout has to make sure of it: a block is taken only if a regular
 expression matches it from end to end and each value in it is one this module can name. Anything
-else - a comment, another layout, single quotes - is left to `syntax`, which takes any Python. So
+else - a comment, another layout, arithmetic - is left to `syntax`, which takes any Python. So
 the two can't disagree on what they both accept: see tests/test_tas_fast.py.
 
 Instances are matched by *shape*: a class and the names of its attributes. The first instances
@@ -66,11 +66,7 @@ class Fast:
         self._variables = syntax.variables
         # No variable can have these names, so they may be looked up like variables.
         self._variables.update({"True": True, "False": False, "None": None})
-        get = self._variables.__getitem__
         self._converters: dict[str, Converter] = {
-            "int": int,
-            "float": float,
-            "word": get,
             "list": self._words,
             ANY: self._any,
         }
@@ -88,7 +84,7 @@ class Fast:
 
     def read(self, blocks: Sequence[str], at: int) -> int:  # noqa: C901  # the hot loop
         """Read statements from a block on; the first that must be read with care."""
-        variables, fixed = self._variables, self._fixed
+        variables, fixed, knots = self._variables, self._fixed, self._syntax.calls.knots
         shape = self._shape
         try:
             while at < len(blocks):
@@ -107,16 +103,29 @@ class Fast:
                     shape, match = found
                     if before is not None:
                         before.follower = shape
-                name, *values = match.groups()
+                values: list[Any] = list(match.groups())
+                name = values.pop(0)
+                for place, keys, count in shape.leaves:
+                    numbers = keys.copy()
+                    numbers[1::2] = [int(text) for text in values[place : place + count]]
+                    values[place : place + count] = [Dict(numbers)]
+                for place in shape.words:
+                    values[place] = variables[values[place]]
+                for place in shape.ints:
+                    values[place] = int(values[place])
+                for place in shape.floats:
+                    values[place] = float(values[place])
                 for place, convert in shape.converters:
                     values[place] = convert(values[place])
                 made = variables.get(name) if shape.cls is None else Object(NEWOBJ, shape.cls)
                 if name in fixed or type(made) is not Object:
                     return at
                 if values:
-                    state = Dict(shape.state)
+                    state = shape.state.copy()
                     state[1::2] = values
-                    made.steps += (STATE, state)
+                    made.steps += (STATE, Dict(state))
+                if shape.cls is None:
+                    knots.append(made)
                 variables[name] = made
                 at += 1
         except (UnknownError, KeyError):
@@ -148,7 +157,8 @@ class Fast:
 
     def _any(self, text: Any) -> Node:
         if _FLAT.fullmatch(text) is None:
-            return self._tokens.read(text)
+            made = self._entries(text)
+            return self._tokens.read(text) if made is None else made
         atoms = [_atom(found) for found in _ATOMS.findall(text)]
         return Dict(atoms) if text[0] == "{" else atoms
 
@@ -196,6 +206,8 @@ class Fast:
         text = block[head.end() :]
         made: Node = self._row(text)
         if made is None:
+            made = self._entries(text)
+        if made is None:
             made = self._tokens.read(text)
             instance = _HEAD.match(block)
             if instance is not None and type(made) is Object:
@@ -211,30 +223,59 @@ class Fast:
         items = list(map(get, text[6 : text.rindex(",")].split(_ROW)))
         return None if type(None) in map(type, items) else items
 
+    def _entries(self, text: str) -> Dict | None:
+        """A dict of variables under plain strings, a line each."""
+        if not text.startswith("{\n"):
+            return None
+        start = text.find('"')
+        end = text.rfind(",")
+        if text[1:start].strip(" \n") or text[end + 1 :].strip(" \n") != "}":
+            return None
+        get = self._variables.get
+        made: list[Any] = []
+        for line in text[start:end].split("," + text[1:start]):
+            key, _, word = line.partition('": ')
+            value = get(word)
+            if value is None or key[:1] != '"':
+                return None
+            made.append(key[1:])
+            made.append(value)
+        keys = "".join(made[::2])
+        return None if '"' in keys or "\\" in keys or "\n" in keys else Dict(made)
+
     def _links(self, block: str) -> bool:
         """`name.attribute = name`, a line each, under their comment."""
         links = _LINK.findall(block)
         size = len(LINKS) + sum(map(len, map("".join, links))) + 5 * len(links)
         if size != len(block.rstrip("\n")):
             return False
-        get = self._variables.get
-        found: list[tuple[Any, str, Node]] = [
-            (get(owner), name, self._variables[value]) for owner, name, value in links
-        ]
-        shared = self._syntax.calls.shared_states
-        for owner, name, _ in found:
-            if type(owner) is not Object or iskeyword(name):
+        variables, shared = self._variables, self._syntax.calls.shared_states
+        found: list[tuple[list[Any], str, Node]] = []
+        for owner, name, value in links:
+            made = variables.get(owner)
+            if type(made) is not Object or iskeyword(name):
                 return False
-            steps = owner.steps
+            steps = made.steps
             if len(steps) != 2 or steps[0] != STATE or type(steps[1]) is not Dict:
                 return False
             if id(steps[1]) in shared:
                 return False
-        for owner, name, value in found:
-            state = owner.steps[1]
-            names = state[::2]
-            if name in names:
-                state[2 * names.index(name) + 1] = value
+            found.append((steps[1], name, variables[value]))
+        knots: dict[int, Node] = {}
+        at = 0
+        for state, name, node in found:
+            if at >= len(state) or state[at] != name:  # it is where the last one was, most often
+                at = _place(state, name)
+            if at < len(state):
+                state[at + 1] = node
             else:
-                state += (name, value)
+                state += (name, node)
+            knots[id(node)] = node
+        self._syntax.calls.knots += knots.values()
         return True
+
+
+def _place(state: list[Any], name: str) -> int:
+    """Where an attribute is in a state; behind its end if it is not in it."""
+    names = state[::2]
+    return 2 * names.index(name) if name in names else len(state)

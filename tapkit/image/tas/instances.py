@@ -7,123 +7,146 @@ number or a plain string goes into it as it is; any other is laid out first.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tapkit.image.nodes import Dict, Node, Object
 from tapkit.image.tas import spellings
 from tapkit.image.tas.atoms import CONSTANTS, write_int
 from tapkit.image.tas.attributes import attributes_only
+from tapkit.image.tas.events import DICT
 from tapkit.image.tas.layout import SHORT, WIDTH, Expr, Group, fits, flat_of, lay, quoted
-from tapkit.image.tas.shapes import Shape, Template
+from tapkit.image.tas.shapes import SMALL, Leaf, Shape, Template
+from tapkit.image.tas.variables import Stem
 from tapkit.image.tas.words import LINKS
 
 if TYPE_CHECKING:
     from tapkit.image.tas.writer import Writer
 
-_LONG = 90  # a string of so many characters is not wrapped if they are ASCII; see also SHORT
-_PLAIN = 1e16  # floats below are written without an exponent, or with a negative one
-_HUGE = 600  # a statement so long may have an int in it that is better hexadecimal
-_INDENT = "    "
-_FEW = 20  # atoms that may fit on a line
+_LONG: Final = 90  # a string of so many characters is not wrapped if they are ASCII; see also SHORT
+_PLAIN: Final = 1e16
+_INDENT: Final = "    "
+_FEW: Final = 20  # atoms that may fit on a line
 
 
 class Instances:
-    """Writes instances for a writer."""
+    """Writes instances for a writer.
+
+    Parameters:
+        writer: it has all of its survey.
+    """
 
     def __init__(self, writer: Writer):
         self.writer = writer
+        self.names = writer.names
+        self.survey = writer.survey
+        self.met = writer.survey.met
         self._special = set(spellings.SPELLINGS) | set(writer.known.dataclasses)
+        self._turn = 0
+        self._linked: list[str] = [""] * len(writer.survey.links.holders)  # their variables
 
-    def write(self, node: Object, shape: Shape) -> None:  # noqa: C901  # the hot path
+    def write(self, node: Object, shape: Shape, hint: str | None) -> None:  # noqa: C901  # hot
         """A statement for an instance, or for what is left of a shell."""
-        writer, survey = self.writer, self.writer.survey
-        names = writer.names
-        state = node.steps[1]
-        key = id(node)
-        if shape.used is None:
-            self._prepare(shape)
-        if shape.special or node is writer.root or id(state) in survey.shared:
-            self.write_slowly(node)
+        writer, survey, names = self.writer, self.survey, self.names
+        state: list[Node] = node.steps[1]
+        key: Any = id(node)  # and no int: a compiler would box it again and again
+        stem = shape.stem or self._prepare(shape)
+        if (
+            shape.special
+            or node is writer.root
+            or (survey.has_variables and id(state) in survey.shared)
+        ):
+            self._write_special(node, shape, hint)
             return
-        values = state[1::2]
-        if key in survey.links:
-            unlinked = self._unlinked(shape, values, survey.links[key])
-            if unlinked is None:
-                self.write_slowly(node)
-                return
-            shape = unlinked
+        values: list[Any] = list(shape.fields(state.copy()))
         quotes = True
-        if shape.strings is not None:
-            texts = shape.strings(values)
-            text = "".join(texts)
+        for at in shape.strings:
+            text: str = values[at]
             if (
                 not text.isprintable()
                 or '"' in text
                 or "\\" in text
-                or (
-                    len(text) > SHORT
-                    and max(map(len, texts)) > (_LONG if text.isascii() else SHORT)
-                )
+                or (len(text) > SHORT and len(text) > (_LONG if text.isascii() else SHORT))
             ):
                 quotes = False
+                break
         broken = False
         for at in shape.others if quotes else shape.odd:
             value = values[at]
-            text = names.get(id(value)) or self._part(shape.names[at], value)
-            values[at] = text
-            broken = broken or "\n" in text
+            found = self._taken(value)
+            if found is None:
+                if type(value) is DICT or type(value) is list:
+                    found = self._leaf(shape, at, value)
+                if found is None:
+                    found = self._part(shape.words[at], value)
+                    broken = broken or "\n" in found
+            values[at] = found
+        for at in shape.ints:
+            number: int = values[at]
+            values[at] = str(number) if -SMALL < number < SMALL else write_int(number)
+        for at in shape.bools:
+            values[at] = "True" if values[at] else "False"
         for at in shape.floats:
-            if not -_PLAIN < values[at] < _PLAIN:
-                values[at] = self._part(shape.names[at], values[at])
+            value = values[at]
+            small = -_PLAIN < value < _PLAIN
+            values[at] = repr(value) if small else self._part(shape.words[at], value)
         shell = key in survey.shells
         template = shape.templates[shell + shell + quotes] or self._template(shape, shell, quotes)
         if shell:
             name = names[key]
         else:
-            hint = survey.hints.get(key)
             variables = writer.variables
-            used = shape.used if hint is None else variables.used_by(hint)
-            name = variables.next(used)  # type: ignore[arg-type]  # it is prepared
+            name = variables.next(stem) if hint is None else variables.give(hint)
             names[key] = name
-        writer.blocks.append(_filled(template, name, values, broken))
+        if shape.links:
+            self._linked[survey.links.turns[self._turn]] = name
+            self._turn += 1
+        values[0] = name
+        writer.blocks.append(_filled(template, values, broken))
 
-    def _prepare(self, shape: Shape) -> None:
+    def _taken(self, node: Node) -> str | None:
+        """The variable of a node; what is met once gives it away, so that `names` stays small."""
+        met = self.met
+        key: Any = id(node)
+        if met is None or key in met or key in self.survey.links.odd:
+            return self.names.get(key)
+        return self.names.pop(key, None)
+
+    def _prepare(self, shape: Shape) -> Stem:
         """Work out what all instances of a shape have in common."""
         name = (shape.call.module, shape.call.name)
         shape.special = name in self._special
-        shape.used = self.writer.variables.used_by_class(shape.call)
+        shape.stem = self.writer.variables.stem_of_class(shape.call)
+        return shape.stem
 
     def _template(self, shape: Shape, shell: bool, quotes: bool) -> Template:
         self.writer.helper("complete" if shell else "instance")
         local = self.writer.imports.local[shape.call.module, shape.call.name]
         return shape.template(local, shell, quotes)
 
-    def _unlinked(self, shape: Shape, values: list[Node], links: set[int]) -> Shape | None:
-        """Take out of values what is assigned later; the shape of what is left."""
-        places = tuple([at for at in shape.others if id(values[at]) in links])
-        last = len(values)
-        while last and last - 1 in places:  # what is last comes last again; others get a None
-            last -= 1
-        del values[last:]
-        for at in places:
-            if at < last:
-                values[at] = None
-        if places in shape.unlinked:
-            return shape.unlinked[places]
-        state = Dict.of(zip(shape.names, values, strict=False))
-        found = self.writer.survey.shapes.of(shape.call, state)
-        if found is not None:
-            shape.unlinked[places] = found
-            if found.used is None:
-                self._prepare(found)
-        return found
+    def _write_special(self, node: Object, shape: Shape, hint: str | None) -> None:
+        """Write what has a shape, but may be more than that shows."""
+        if hint is not None:
+            self.survey.hints[id(node)] = hint
+        state = node.steps[1]
+        self.write_slowly(node, {id(state[2 * at + 1]) for at in shape.links})
+        if shape.links:
+            self._linked[self.survey.links.turns[self._turn]] = self.names[id(node)]
+            self._turn += 1
+
+    def _leaf(self, shape: Shape, at: int, value: list[Node]) -> str | None:
+        """A dict or list of nothing but short plain atoms, on a line; None for any other."""
+        leaf = shape.leaves[at]
+        flat = leaf.fill(value) if leaf is not None and type(value) is DICT else None
+        if flat is None:
+            flat = _flat(value)
+            if flat is not None and leaf is None and type(value) is Dict:
+                shape.leaves[at] = _leaf_like(value)
+        if flat is None or len(_INDENT) + len(shape.words[at]) + len(flat) + 2 > WIDTH:
+            return None
+        return flat
 
     def _part(self, name: str, value: Node) -> str:
         """What an attribute is, laid out as a line or several of an exploded statement."""
-        if type(value) is Dict or type(value) is list:
-            flat = _flat(value)
-            if flat is not None and len(_INDENT) + len(name) + len(flat) + 2 <= WIDTH:
-                return flat
         expr = self.writer.say(value)
         if type(expr) is str:
             return expr
@@ -131,15 +154,18 @@ class Instances:
         lay(lines, _INDENT, f"{name}=", expr, ",")
         return "\n".join(lines)[len(_INDENT) + len(name) + 1 : -1]
 
-    def write_slowly(self, node: Object) -> None:
-        """The same for any instance."""
-        writer, survey = self.writer, self.writer.survey
+    def write_slowly(self, node: Object, links: Collection[int] = ()) -> None:
+        """The same for any instance.
+
+        Parameters:
+            links: the ids of the values that are assigned when all is made.
+        """
+        writer, survey = self.writer, self.survey
         state = node.steps[1]
         key = id(node)
         shell = key in survey.shells
-        links = survey.links.get(key, ())
         if not state or id(state) in survey.shared or not attributes_only(state):
-            self._odd_state(node, shell)
+            self._odd_state(node, shell, links)
             return
         module_name = (node.call.module, node.call.name)
         callable_ = module_name in self._special and not shell and not links
@@ -155,7 +181,7 @@ class Instances:
             opening = f"{writer.new_name(node)} = {writer.helper('instance')}("
         writer.statement("", Group(opening, [("", first), *words], ")"))
 
-    def _odd_state(self, node: Object, shell: bool) -> None:
+    def _odd_state(self, node: Object, shell: bool, links: Collection[int]) -> None:
         """An instance whose state can't be written as keywords: empty, shared, odd names."""
         writer = self.writer
         if not shell:
@@ -163,7 +189,7 @@ class Instances:
         state = node.steps[1]
         name = writer.names[id(node)]
         if state or id(state) in writer.survey.shared:
-            if id(node) in writer.survey.links:
+            if links:
                 return  # the state comes with the links
             words = [("", name), ("", writer.say(state))]
             writer.statement("", writer.expr_call(writer.helper("set_state"), words))
@@ -193,24 +219,40 @@ class Instances:
 
     def links(self) -> list[str]:
         """The block that comes last: attributes assigned when all is made."""
-        writer, survey = self.writer, self.writer.survey
-        names = writer.names
+        survey, names = self.survey, self.names
         lines: list[str] = []
-        for holder in survey.linked:
-            state = holder.steps[1]
-            ids = survey.links[id(holder)]
-            shared = id(state) in survey.shared
-            of = names.get(id(holder)) or writer.name_of(holder)
-            variable = writer.name_of(state) if shared else of
-            for at in range(1, len(state), 2):
-                key = id(state[at])
-                if key in ids:
-                    name = state[at - 1]
-                    place = f"[{quoted(name)}]" if shared else f".{name}"
-                    lines.append(f"{variable}{place} = {names.get(key) or writer.say(state[at])}")
-            if shared:
-                lines.append(f"{writer.helper('set_state')}({of}, {variable})")
+        places_of = survey.links.places
+        for turn, holder in enumerate(survey.links.holders):
+            places, of = places_of[turn], self._linked[turn]
+            state: list[Node] = holder.steps[1]
+            if not places or (survey.has_variables and id(state) in survey.shared):
+                self._link_oddly(lines, holder, places, of)
+                continue
+            at = 0
+            while places >> at:
+                if places >> at & 1:
+                    value = state[at + at + 1]
+                    text = names.get(id(value)) or self.writer.say(value)
+                    lines.append(f"{of}.{state[at + at]} = {text}")
+                at += 1
         return ["\n".join([LINKS, *lines])] if lines else []
+
+    def _link_oddly(self, lines: list[str], holder: Object, places: int, of: str) -> None:
+        """The lines of an instance without a shape, or whose state has a variable."""
+        writer = self.writer
+        state = holder.steps[1]
+        shared = id(state) in self.survey.shared
+        ids = self.survey.links.odd.get(id(holder), ())
+        of = of or writer.name_of(holder)
+        variable = writer.name_of(state) if shared else of
+        for at in range(1, len(state), 2):
+            key = id(state[at])
+            if places >> (at >> 1) & 1 or key in ids:
+                name = state[at - 1]
+                place = f"[{quoted(name)}]" if shared else f".{name}"
+                lines.append(f"{variable}{place} = {writer.say(state[at])}")
+        if shared:
+            lines.append(f"{writer.helper('set_state')}({of}, {variable})")
 
 
 def _flat(node: list[Node]) -> str | None:
@@ -225,7 +267,7 @@ def _flat(node: list[Node]) -> str | None:
                 return None
             texts.append(f'"{value}"')
         elif kind is int or kind is float:
-            if not -_PLAIN < value < _PLAIN:
+            if not -SMALL < value < SMALL:
                 return None
             texts.append(repr(value))
         elif kind is bool or value is None:
@@ -240,30 +282,36 @@ def _flat(node: list[Node]) -> str | None:
     return text if text.isascii() else None
 
 
-def _filled(template: Template, name: str, values: list[Any], broken: bool) -> str:
+def _leaf_like(node: Dict) -> Leaf | None:
+    """What dicts look like that have the same plain keys; None if this one says nothing."""
+    keys = node[::2]
+    if not keys or {type(key) for key in keys} != {str}:
+        return None
+    return Leaf(keys, [f'"{key}"' for key in keys])
+
+
+def _filled(template: Template, values: list[str], broken: bool) -> str:
     """A statement from its template. `broken`: a part has several lines."""
-    fields = (name, *values)
-    try:
-        if broken or template.wide:
-            text = template.exploded % fields
-            if not broken and len(text) - template.more <= WIDTH:
-                line = template.flat % fields
-                if fits(line):
-                    template.wide = False
-                    text = line
-        else:
-            text = template.flat % fields
-            if len(text) > WIDTH or not fits(text):
-                template.wide = True
-                text = template.exploded % fields
-        if len(text) <= _HUGE:
-            return text
-    except ValueError:  # an int that Python refuses to write as a decimal
-        text = ""
-    written = [write_int(value) if type(value) is int else value for value in values]
-    if text and written == values:
+    if broken or template.wide:
+        text = _joined(template.exploded, values)
+        if not broken and len(text) - template.more <= WIDTH:
+            line = _joined(template.flat, values)
+            if fits(line):
+                template.wide = False
+                return line
         return text
-    return _filled(template, name, written, broken)
+    text = _joined(template.flat, values)
+    if len(text) > WIDTH or not (text.isascii() or fits(text)):
+        template.wide = True
+        text = _joined(template.exploded, values)
+    return text
+
+
+def _joined(pieces: list[str], values: list[str]) -> str:
+    """Pieces with the values in their holes."""
+    filled = pieces.copy()
+    filled[1::2] = values
+    return "".join(filled)
 
 
 def attributes(writer: Writer, state: Dict, links: Collection[int] = ()) -> list[tuple[str, Expr]]:

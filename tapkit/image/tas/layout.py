@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-WIDTH = 88
-WIDEST = 100
-SHORT = 48  # a string of so many characters is never wrapped, whatever they are
-DEEPEST = 12  # brackets within brackets; Python's own limit is 200
+WIDTH: Final = 88
+WIDEST: Final = 100
+SHORT: Final = 48  # a string of so many characters is never wrapped, whatever they are
+DEEPEST: Final = 12  # brackets within brackets; Python's own limit is 200
 
 Expr: TypeAlias = Any
 """A `str` (never broken), a `Text` or a `Group`."""
@@ -189,3 +189,8 @@ def _size(value: Any, start: int, width: int) -> int:
     while size > 1 and not fits(quote(value[start : start + size]), width):
         size = size * 3 // 4
     return size
+
+
+def are_short(key: str | None, value: str | None) -> bool:
+    """Whether an entry surely fits on a line: nobody should want to explode its key."""
+    return key is not None and value is not None and len(key) + len(value) < 30 and key.isascii()

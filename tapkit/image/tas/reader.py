@@ -105,8 +105,10 @@ class Reader:
     def _image(self, root: Node) -> Image:
         if type(root) is Module:
             raise SourceError("a module can't be an image", self._where)
-        discarded = self._calls.discarded
-        return Image(root, sorted(self._calls.names), discarded)
+        image = Image(root, sorted(self._calls.names), self._calls.discarded)
+        image.knots, self._calls.knots = self._calls.knots, []
+        self._syntax.variables.clear()  # readers are in cycles, and would hold all the nodes
+        return image
 
     def _slowly(self, blocks: list[str], at: int) -> int:
         """Read the statements that begin with a block; the block that comes next."""

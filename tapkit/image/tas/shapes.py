@@ -9,25 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from tapkit.image.nodes import ATOMS, Dict, Global, Node
 from tapkit.image.tas.attributes import attributes_only
+from tapkit.image.tas.variables import Stem
 
 _MOST = 2_000  # shapes of one image; more would take memory for nothing
-_BY_FORMAT = frozenset({str, int, float, bool, type(None)})  # "%s" says what they are
-Getter = Callable[[Sequence[Node]], tuple[Node, ...]]
+_NONE = type(None)
+SMALL: Final = 10_000_000_000_000_000
+"""What is below is written as a decimal without an exponent, whether int or float."""
+_PLAIN = frozenset({str, int, float, bool, _NONE})  # how they are written is soon told
+_HOLE = "\0"
+Getter = Callable[[Sequence[Node]], Sequence[Node]]
 
 
 class Template:
     """A statement about an instance, to be filled with its variable and its values.
 
     Parameters:
-        opening: up to the bracket, with a `%s` for the variable.
-        words: what is in the brackets, with a `%s` for each value.
+        opening: up to the bracket; words: what is in the brackets. A `\0` stands for the variable
+            and each value.
 
     Attributes:
-        flat: on a line.
+        flat: on a line, in pieces: every other one is to be filled.
         exploded: a word a line.
         more: by how much `exploded` is longer.
         wide: whether the last one was exploded; likely the next one is, too.
@@ -37,52 +42,130 @@ class Template:
 
     def __init__(self, opening: str, words: list[str]):
         lines = ",\n    ".join(words)
-        self.flat = f"{opening}({', '.join(words)})"
-        self.exploded = f"{opening}(\n    {lines},\n)"
-        self.more = len(self.exploded) - len(self.flat)
+        flat, exploded = f"{opening}({', '.join(words)})", f"{opening}(\n    {lines},\n)"
+        self.flat = pieces(flat)
+        self.exploded = pieces(exploded)
+        self.more = len(exploded) - len(flat)
         self.wide = False
+
+
+def pieces(text: str) -> list[str]:
+    """A text cut at each hole, with something in the holes. To join is quicker than to format."""
+    return [part for each in text.split(_HOLE) for part in (each, _HOLE)][:-1]
+
+
+class Leaf:
+    """A dict of small numbers under strings, on a line: most that is so has the same keys.
+
+    Parameters:
+        keys: the strings.
+        written: how they are written.
+    """
+
+    __slots__ = ("_keys", "_pieces")
+
+    def __init__(self, keys: list[str], written: list[str]):
+        self._keys = keys
+        entries = ", ".join([f"{key}: {_HOLE}" for key in written])
+        self._pieces = pieces(f"{{{entries}}}")
+
+    def fill(self, node: list[Node]) -> str | None:
+        """A dict that looks like this; None if it does not."""
+        keys = self._keys
+        if len(node) != 2 * len(keys):
+            return None
+        found = self._pieces.copy()
+        at = 0
+        for known in keys:
+            key, number = node[at], node[at + 1]
+            if type(key) is not str or key != known or type(number) is not int:
+                return None
+            if not -SMALL < number < SMALL:
+                return None
+            found[at + 1] = str(number)
+            at += 2
+        return "".join(found)
 
 
 class Shape:
     """What instances that look alike have in common.
 
+    Parameters:
+        links: the attributes that are assigned when all is made, by number: None in their places.
+
     Attributes:
         kinds: the types of the values.
         names: the attributes.
-        walked: gets, from a state, the keys and values that the survey looks at; None: there
-            are none.
+        walked: gets, from a state, the values that the survey looks at; None: there are none.
         referring: the positions of these values in the state.
-        strings: gets the strings from the values; None: there are none.
-        floats, others: positions of the floats, and of what no template can format.
-        odd: those of `others`, and of the strings.
-        used: its class's record in the writer's variables, None at first.
+        fields: gets the fields of a template from a state: something in the variable's place,
+            and all values but None.
+        words: the attributes of the fields.
+        strings, ints, bools, floats, others: numbers of the fields that are that.
+        odd: those of `others` and `strings`.
+        leaves: by the number of a field, what a dict there looked like.
+        stem: what the variables are called whose objects have no other name; None at first.
         takes_links: whether its instances may get attributes later, None at first.
         special: whether its class may have a spelling of its own.
-        unlinked: by the positions of links, the shape of what is left.
+        unlinked: by the places of links, as bits, how instances look without those.
         templates: by twice whether it completes a shell, and whether strings have quotes there.
     """
 
     __slots__ = (
-        *("call", "floats", "kinds", "names", "odd", "others", "referring", "special", "strings"),
-        *("takes_links", "templates", "unlinked", "used", "walked"),
+        *("bools", "call", "fields", "floats", "ints", "kinds", "leaves", "links", "names", "odd"),
+        *(
+            "others",
+            "referring",
+            "special",
+            "stem",
+            "strings",
+            "takes_links",
+            "templates",
+            "unlinked",
+        ),
+        *("walked", "words"),
     )
 
-    def __init__(self, call: Global, names: list[str], kinds: list[type]):
+    def __init__(
+        self, call: Global, names: list[str], kinds: list[type], links: Sequence[int] = ()
+    ):
         self.call = call
         self.names = names
         self.kinds = kinds
-        self.strings = _getter([at for at, kind in enumerate(kinds) if kind is str])
-        self.floats = [at for at, kind in enumerate(kinds) if kind is float]
-        self.others = [at for at, kind in enumerate(kinds) if kind not in _BY_FORMAT]
-        self.odd = [at for at, kind in enumerate(kinds) if kind is str or kind not in _BY_FORMAT]
-        walked = [at for at, kind in enumerate(kinds) if kind not in ATOMS]
-        self.referring = [2 * at + 1 for at in walked]
-        self.walked = _getter([place for at in walked for place in (2 * at, 2 * at + 1)])
-        self.used: list[Any] | None = None
+        self.links = links
+        filled = [at for at, kind in enumerate(kinds) if kind is not _NONE]
+        self.fields = getter([0, *[2 * at + 1 for at in filled]])
+        self.words = ["", *[names[at] for at in filled]]
+        numbered = [(number, kinds[at]) for number, at in enumerate(filled, 1)]
+        self.strings = [number for number, kind in numbered if kind is str]
+        self.ints = [number for number, kind in numbered if kind is int]
+        self.bools = [number for number, kind in numbered if kind is bool]
+        self.floats = [number for number, kind in numbered if kind is float]
+        self.others = [number for number, kind in numbered if kind not in _PLAIN]
+        self.odd = sorted([*self.strings, *self.others])
+        self.leaves: list[Leaf | None] = [None] * len(self.words)
+        self.referring = [2 * at + 1 for at, kind in enumerate(kinds) if kind not in ATOMS]
+        self.walked = getter(self.referring) if self.referring else None
+        self.stem: Stem | None = None
         self.takes_links: bool | None = None
         self.special = False
-        self.unlinked: dict[tuple[int, ...], Shape] = {}
+        self.unlinked: dict[int, Shape] = {}
         self.templates: list[Template | None] = [None] * 4
+
+    def name_in(self, state: Sequence[Node], value: Node) -> str:
+        """The attribute that a value is of."""
+        for at in self.referring:
+            if state[at] is value:
+                break
+        return self.names[at >> 1]
+
+    def places_of(self, state: Sequence[Node], value: Node) -> int:
+        """The numbers of the attributes that are a value, as bits."""
+        found = 0
+        for at in self.referring:
+            if state[at] is value:
+                found |= 1 << (at >> 1)
+        return found
 
     def template(self, local: str, shell: bool, quotes: bool) -> Template:
         """The statement that makes such an instance, or completes one that was begun.
@@ -91,20 +174,25 @@ class Shape:
             local: what its class is called.
             quotes: whether strings come without quotes and escapes, which they then do not need.
         """
-        words = [
-            f'{name}="%s"' if quotes and kind is str else f"{name}=%s"
-            for name, kind in zip(self.names, self.kinds, strict=True)
-        ]
-        opening, first = ("complete", "%s") if shell else ("%s = instance", local)
-        made = self.templates[2 * shell + quotes] = Template(opening, [first, *words])
+        opening, first = ("complete", _HOLE) if shell else (f"{_HOLE} = instance", local)
+        words = [first]
+        for name, kind in zip(self.names, self.kinds, strict=True):
+            quote = '"' if quotes and kind is str else ""
+            words.append(f"{name}={'None' if kind is _NONE else quote + _HOLE + quote}")
+        made = self.templates[2 * shell + quotes] = Template(opening, words)
         return made
 
 
-def _getter(places: list[int]) -> Getter | None:
-    """Gets what is in these places; what it gets of one place alone, it gets twice."""
+def getter(places: list[int]) -> Getter:
+    """Gets what is in these places, as a sequence even if it is one."""
     if len(places) == 1:
-        places = [*places, *places]  # itemgetter would not make a tuple
-    return itemgetter(*places) if places else None
+        return itemgetter(slice(places[0], places[0] + 1))
+    return itemgetter(*places)
+
+
+def places_in(bits: int) -> list[int]:
+    """The numbers whose bits are set."""
+    return [at for at in range(bits.bit_length()) if bits >> at & 1]
 
 
 class Shapes:
@@ -121,6 +209,7 @@ class Shapes:
         self._globals = globals_
         self.last: dict[int, Shape] = {}
         self._all: dict[tuple[Any, ...], Shape | None] = {}
+        self._unlinked = 0
 
     def of(self, call: Global, state: Dict) -> Shape | None:
         """The shape of an instance with this state; None if it can't be written as keywords."""
@@ -139,3 +228,20 @@ class Shapes:
             self._globals[id(call)] = call
         self.last[id(call)] = shape
         return shape
+
+    def without(self, shape: Shape, places: int) -> Shape | None:
+        """How instances look when attributes come later; None: there are too many such shapes.
+
+        What is last of its attributes comes last again; others get a None.
+        """
+        if self._unlinked >= _MOST:
+            return None
+        self._unlinked += 1
+        links = places_in(places)
+        last = len(shape.names)
+        while last and last - 1 in links:
+            last -= 1
+        kinds = [_NONE if at in links else kind for at, kind in enumerate(shape.kinds[:last])]
+        made = Shape(shape.call, shape.names[:last], kinds, links)
+        shape.unlinked[places] = made
+        return made

@@ -26,7 +26,7 @@ was begun), or an `Event`.
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from tapkit.errors import ImageError
 from tapkit.image import naming
@@ -47,14 +47,26 @@ from tapkit.image.nodes import (
     Set,
     is_plain,
 )
-from tapkit.image.tas.attributes import attributes_only
-from tapkit.image.tas.events import BEGIN, DISCARD, MAKE, STEP, Event, is_leaf, is_whole
+from tapkit.image.tas.events import (
+    ATOM_KINDS,
+    BEGIN,
+    DICT,
+    DISCARD,
+    MAKE,
+    STEP,
+    Event,
+    dropped_in,
+    inserted,
+    is_leaf,
+    is_whole,
+)
+from tapkit.image.tas.links import Links
 from tapkit.image.tas.shapes import Shape, Shapes
 from tapkit.image.tas.words import ClassName
 
-_BEGUN = frozenset({list, Dict, Set})  # these can be there before what is in them
-_KEYED = frozenset({Dict, Object, type(None)})  # None: above the root
-_NOT_YET = -1
+_BEGUN: Final = frozenset({list, Dict, Set})  # these can be there before what is in them
+_KEYED: Final = frozenset({Dict, Object, type(None)})  # None: above the root
+_NOT_YET: Final = -1
 
 
 class _InsideItselfError(Exception):
@@ -67,13 +79,16 @@ class Survey:
     Attributes:
         order: nodes and events, in the order they are written.
         looks: to each of those its shape, None for what is no instance, or an odd one.
+        hinted: to each that has a shape, what it could be called; None: by its class.
         shapes: of the instances.
         shared: ids (Python's) of the nodes that need a variable, because they are met again.
         shells: ids of the nodes that are begun before they are complete.
-        links: per id of an instance, the ids of the attribute values that are links.
-        linked: the instances with links, in order.
-        hints: per id, what a node could be called.
+        links: what is assigned when all is made.
+        has_variables: whether the state of an instance with a shape may need one.
+        knots: nodes that are met inside themselves.
+        hints: per id, what a node could be called: all that is met again, or has no shape.
         globals: each Global by its id.
+        met: ids of the nodes that may be met again; None: all may.
     """
 
     def __init__(
@@ -81,19 +96,19 @@ class Survey:
     ):
         self.order: list[Any] = []
         self.looks: list[Shape | None] = []
+        self.hinted: list[str | None] = []
         self.shared: set[int] = set()
         self.shells: set[int] = set()
-        self.links: dict[int, set[int]] = {}
-        self.linked: list[Object] = []
+        self.has_variables = False
+        self.knots: list[Node] = []
         self.hints: dict[int, str] = {}
         self.globals: dict[int, Global] = {}
         self.shapes = Shapes(self.globals)
-        self._last_shapes = self.shapes.last
-        self._assignable = assignable
+        self.links = Links(assignable, self.shapes)
         self._opaque = opaque
         self._begins: list[tuple[int, Node]] = []
-        self._seen: set[int] = set()  # of `_met`
-        self._met: set[int] | None = naming.shared(image)
+        self._seen: set[int] = set()  # of `met`
+        self.met: set[int] | None = naming.shared(image)
         self._open: dict[int, int] = {}  # being made: where its shell would go, or _NOT_YET
         self._entered: dict[int, int] = {}  # what is _NOT_YET: how much was seen when entered
         self._made: set[int] = set()  # of those that can be entered twice
@@ -102,7 +117,7 @@ class Survey:
         try:
             self._survey(image)
         except _InsideItselfError:
-            self._met = None
+            self.met = None
             self._begin_again()
             self._survey(image)
         self._place_shells()
@@ -116,133 +131,142 @@ class Survey:
 
     def _begin_again(self) -> None:
         """Forget all that a first walk found."""
-        for found in (self.order, self.looks, self.linked, self._begins):
+        for found in (self.order, self.looks, self.hinted, self.knots, self._begins):
             found.clear()
+        self.links.clear()
         for noted in (self.shared, self.shells, self._seen, self._made):
             noted.clear()
-        for known in (self.links, self.hints, self._open, self._entered, self._making):
+        for known in (self.hints, self._open, self._entered, self._making, self._stepped):
             known.clear()
-        self._stepped.clear()
 
     def _place_shells(self) -> None:
         """Put the beginnings where they belong, which was known only later."""
         self._begins.sort(key=lambda begin: begin[0])  # stable: outer before inner
-        order: list[Any] = []
-        looks: list[Shape | None] = []
-        done = 0
-        for position, node in self._begins:
-            order += self.order[done:position]
-            order.append(Event(BEGIN, node))
-            looks += self.looks[done:position]
-            looks.append(None)
-            done = position
-        self.order = order + self.order[done:]
-        self.looks = looks + self.looks[done:]
+        positions = [position for position, _ in self._begins]
+        begun = [Event(BEGIN, node) for _, node in self._begins]
+        self.order = inserted(self.order, positions, begun)
+        self.looks = inserted(self.looks, positions, [None] * len(positions))
+        self.hinted = inserted(self.hinted, positions, [None] * len(positions))
 
     def _add(self, item: Node | Event) -> None:
         self.order.append(item)
         self.looks.append(None)
+        self.hinted.append(None)
 
     def _walk(self, root: Node, hint: str) -> None:  # noqa: C901  # the hot loop
         """Walk from a node, depth first, with a stack of its own."""
-        seen, opened, shared, hints = self._seen, self._open, self.shared, self.hints
-        order, looks, met = self.order, self.looks, self._met
-        stack: list[tuple[Iterator[Node], Node, Shape | None]] = []
+        seen, opened, shared, hints, met = self._seen, self._open, self.shared, self.hints, self.met
+        order, looks, hinted, links = self.order, self.looks, self.hinted, self.links
+        stack: list[tuple[Iterator[Node], Node, Shape | None, str | None, int]] = []
         kids: Iterator[Node] = iter((root,))
         holder: Node = None
         holder_shape: Shape | None = None
+        holder_hint: str | None = None
+        turn = -1  # of the holder among `links`
         before: Node = hint  # what came just before: of a value, its key
         while True:
             for node in kids:
                 kind = type(node)
-                if kind in ATOMS or (kind is tuple and not node):
+                if kind in ATOM_KINDS or (kind is tuple and not node):
                     before = node
                     continue
-                key = id(node)
+                key: Any = id(node)  # and no int: a compiler would box it again and again
                 if kind is Global:
                     self.globals[key] = before = node
                     continue
-                if met is None or key in met:
+                again = met is None or key in met
+                if again:
                     if key not in seen:
                         seen.add(key)
                     elif key not in opened:
                         shared.add(key)
                         continue
-                    elif not self._meet(node, key, holder, holder_shape):
+                    elif holder_shape is not None and links.takes(holder, node, holder_shape):
+                        if key not in shared:
+                            shared.add(key)
+                            self.knots.append(node)
+                        turn = links.add(holder, node, holder_shape, turn)
                         continue
-                elif holder is not None and (kind is Dict or kind is list) and is_leaf(node):
+                    elif not self._meet(node, key, holder):
+                        continue
+                elif holder is not None and (kind is DICT or kind is list) and is_leaf(node):
                     before = None  # it is written where it stands
                     continue
-                if type(before) is str and type(holder) in _KEYED:
-                    hints[key] = before
+                name: str | None = None
+                if holder_shape is not None:
+                    name = holder_shape.name_in(holder.steps[1], node)
+                elif type(before) is str and type(holder) in _KEYED:
+                    name = before
                 elif kind is not Object or type(node.call) is not Global:
-                    self._hint(node, key, holder)
+                    name = naming.hint_of(node, hints.get(id(holder), "thing"))
                 before = None
                 shape = self._shape(node) if kind is Object else None
+                if again or shape is None:
+                    if name is not None:
+                        hints[key] = name
+                    else:
+                        name = hints.get(key)
                 if shape is not None and (shape.walked is None or self._is_done(node, shape)):
                     order.append(node)
                     looks.append(shape)
+                    hinted.append(name)
                     continue
-                stack.append((kids, holder, holder_shape))
+                stack.append((kids, holder, holder_shape, holder_hint, turn))
                 if shape is None:
                     kids = self._enter(kind, node, key)
                 else:
                     state = node.steps[1]
-                    if met is None or key in met:
+                    if again:
                         opened[key] = len(order)
                     if met is None or id(state) in met:
                         opened[id(state)] = len(order)
                     kids = iter(shape.walked(state))  # type: ignore[misc]  # it is not None
-                holder, holder_shape = node, shape
+                holder, holder_shape, holder_hint, turn = node, shape, name, -1
                 break
             else:
                 if holder_shape is None:
                     self._leave(holder)
                 else:
-                    opened.pop(id(holder), None)
-                    opened.pop(id(holder.steps[1]), None)
+                    if opened:
+                        opened.pop(id(holder), None)
+                        opened.pop(id(holder.steps[1]), None)
                     order.append(holder)
-                    looks.append(holder_shape)
+                    looks.append(holder_shape if turn < 0 else links.closed(holder_shape, turn))
+                    hinted.append(holder_hint)
                 if not stack:
                     return
-                kids, holder, holder_shape = stack.pop()
+                kids, holder, holder_shape, holder_hint, turn = stack.pop()
                 before = None
 
     def _shape(self, node: Object) -> Shape | None:
         """The shape of an instance that is entered now; None if it must be entered with care."""
-        try:
-            verb, state = node.steps
-        except ValueError:
+        steps = node.steps
+        if len(steps) != 2 or node.args or node.how != NEWOBJ or steps[0] != STATE:
             return None
-        call = node.call
-        if (
-            type(state) is not Dict
-            or verb != STATE
-            or node.args
-            or node.how != NEWOBJ
-            or type(call) is not Global
-            or id(state) in self._seen
-        ):
+        call, state = node.call, steps[1]
+        key: Any = id(state)
+        if type(state) is not DICT or type(call) is not Global or key in self._seen:
             return None
-        shape = self._last_shapes.get(id(call))
-        kinds = [type(value) for value in state[1::2]]
+        shape = self.shapes.last.get(id(call))
+        parts: list[Node] = state.copy()  # a list, not a subclass, is sliced at half the cost
+        kinds = [type(value) for value in parts[1::2]]
         try:
-            known = shape is not None and shape.kinds == kinds and shape.names == state[::2]
+            if shape is None or shape.kinds != kinds or shape.names != parts[::2]:
+                shape = self.shapes.of(call, state)
         except BytesWarning:  # `python -bb`, and a key that is no string
-            known = False
-        if not known:
             shape = self.shapes.of(call, state)
-        if shape is not None and (self._met is None or id(state) in self._met):
-            self._seen.add(id(state))
+        if shape is not None and (self.met is None or key in self.met):
+            self._seen.add(key)
+            self.has_variables = True
         return shape
 
     def _is_done(self, node: Object, shape: Shape) -> bool:
         """Whether all that an instance refers to was met before, and is complete."""
-        seen, opened, met = self._seen, self._open, self._met
-        state = node.steps[1]
+        seen, opened, met = self._seen, self._open, self.met
+        state: list[Node] = node.steps[1]
         for at in shape.referring:
             value = state[at]
-            key = id(value)
+            key: Any = id(value)
             if met is None or key in met:
                 if key not in seen or key in opened or key == id(node) or key == id(state):
                     return False
@@ -251,44 +275,25 @@ class Survey:
                 return False
         return True
 
-    def _hint(self, node: Node, key: int, holder: Node) -> None:
-        """Name after the container what is neither a value nor of a class."""
-        self.hints[key] = naming.hint_of(node, self.hints.get(id(holder), "thing"))
-
-    def _meet(self, node: Node, key: int, holder: Node, shape: Shape | None) -> bool:
+    def _meet(self, node: Node, key: int, holder: Node) -> bool:
         """Meet something that is being made; whether it must be made here, inside itself."""
-        self.shared.add(key)
-        if type(holder) is Object and self._takes_link(holder, node, shape):
-            if id(holder) not in self.links:
-                self.links[id(holder)] = set()
-                self.linked.append(holder)
-            self.links[id(holder)].add(key)
-            return False
+        if key not in self.shared:
+            self.shared.add(key)
+            self.knots.append(node)
+        if type(holder) is Object and self.links.takes_oddly(holder, node):
+            state = id(holder.steps[1])
+            if state in self._open or not (self.met is None or state in self.met):
+                self.links.add_oddly(holder, key)
+                return False
         position = self._open[key]
         if position != _NOT_YET:
             if key not in self.shells:
                 self.shells.add(key)
                 self._begins.append((position, node))
             return False
-        if self._met is not None:
+        if self.met is not None:
             raise _InsideItselfError
         return True
-
-    def _takes_link(self, holder: Object, node: Node, shape: Shape | None) -> bool:
-        if shape is not None:
-            if shape.takes_links is None:
-                shape.takes_links = self._is_assignable(shape.call)
-            return shape.takes_links and holder.steps[1] is not node
-        call = holder.call
-        if type(call) is not Global or not is_plain(holder) or holder.steps[1] is node:
-            return False
-        state = holder.steps[1]
-        is_open = id(state) in self._open or not (self._met is None or id(state) in self._met)
-        return self._is_assignable(call) and is_open and attributes_only(state)
-
-    def _is_assignable(self, call: Global) -> bool:
-        """Whether instances of a class may get an attribute later just as well."""
-        return call.module.startswith("tapkit.") or (call.module, call.name) in self._assignable
 
     # -- entering and leaving
 
@@ -347,7 +352,7 @@ class Survey:
         """The kids of an object that is not plain, its events between them."""
         self._enter_late(node, key)
         depth = self._making.get(key, 0)
-        dropped = self._dropped(node, depth)
+        dropped = dropped_in(node, depth)
         self._making[key] = depth + 1
         yield (dropped or node).call
         yield from self._arguments(dropped or node)
@@ -370,11 +375,6 @@ class Survey:
             elif verb != AGAIN:
                 yield from value
             self._add(Event(STEP, node, number))
-
-    def _dropped(self, node: Object, depth: int) -> Object | None:
-        """What is made in this place and dropped, because the object was made inside of it."""
-        outer = [value for verb, value in node.each_step() if verb == AGAIN]
-        return outer[-1 - depth] if depth < len(outer) else None
 
     def _arguments(self, node: Object) -> Generator[Node, None, None]:
         args = node.args

@@ -1,6 +1,6 @@
 """Values read from their tokens, at a fraction of what Python's parser takes.
 
-Only what has one meaning in any place is taken: strings in double quotes, decimal numbers, names,
+Only what has one meaning in any place is taken: strings, decimal numbers, names,
 lists, tuples, sets, dicts, calls. Anything else raises `UnknownError`, and Python's parser says
 what it is. What is taken means the same there: see `test_any_value_is_read_alike`.
 """
@@ -19,7 +19,7 @@ WORD = "[A-Za-z_][A-Za-z0-9_]*"
 INT = "-?(?:0|[1-9][0-9]{0,599})"  # a longer decimal is left to Python, which may refuse it
 SHORT_INT = "-?(?:0|[1-9][0-9]{0,17})"
 FLOAT = rf"{INT}(?:\.[0-9]+(?:e-?[0-9]+)?|e-?[0-9]+)"
-STRING = r'"(?:[^"\\\n]|\\[^\n])*"'
+STRING = r"""(?:"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*')"""
 _TOKEN = re.compile(rf"b?{STRING}|{WORD}|{FLOAT}|{INT}|[\[\](){{}},:=.]")
 _DEEPEST = 30
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
@@ -31,7 +31,7 @@ class UnknownError(Exception):
 
 
 def unescaped(token: str) -> str | bytes:
-    """What a literal in double quotes stands for, as Python reads it.
+    """What a literal in quotes stands for, as Python reads it.
 
     Raises:
         UnknownError: only Python knows.
@@ -91,7 +91,7 @@ class Tokens:
     def _value(self, depth: int) -> Node:
         token = self._next()
         first = token[:1]
-        if first == '"':
+        if first == '"' or first == "'":
             return unescaped(token)
         if first.isdigit() or first == "-":
             if token.lstrip("-").isdigit():
@@ -99,7 +99,7 @@ class Tokens:
             return float(token)
         if first in _CLOSING:
             return self._container(first, depth + 1)
-        if token[:2] == 'b"':
+        if token[:2] in ('b"', "b'"):
             return unescaped(token)
         return self._name(token, depth)
 

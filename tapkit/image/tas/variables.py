@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tapkit.image.naming import class_hint, identifier
 from tapkit.image.nodes import Global
+
+_MOST = 10_000  # hints that are remembered
+
+
+class Stem:
+    """What some variables are called, but for the number behind it.
+
+    Attributes:
+        count: the last number.
+    """
+
+    __slots__ = ("count", "text")
+
+    def __init__(self, text: str, count: int):
+        self.text = text
+        self.count = count
 
 
 class Variables:
@@ -17,12 +31,12 @@ class Variables:
 
     def __init__(self, taken: set[str]):
         self._taken = taken
-        self._used: dict[str, list[Any]] = {}  # of each hint: its stem, how often it was used
+        self._stems: dict[str, Stem] = {}  # of hints and stems that came twice
         self._hints: dict[int, str] = {}
 
-    def used_by_class(self, call: Global) -> list[Any]:
-        """The record for objects that have no name but their class's, for `next`."""
-        return self.used_by(class_hint(call))
+    def stem_of_class(self, call: Global) -> Stem:
+        """For objects that have no name but their class's: what `next` takes."""
+        return self._stem(class_hint(call), identifier(class_hint(call)), 0)
 
     def of_class(self, call: Global) -> str:
         """A name for an object that has none but its class's."""
@@ -33,25 +47,33 @@ class Variables:
 
     def give(self, hint: str) -> str:
         """A name like `hint` that was not given before."""
-        return self.next(self.used_by(hint))
+        known = self._stems.get(hint)
+        if known is not None:
+            return self.next(known)
+        text = identifier(hint)
+        taken = self._taken
+        size = len(taken)
+        taken.add(text)
+        if len(taken) > size:
+            return text
+        return self.next(self._stem(hint, text, 1))
 
-    def used_by(self, hint: str) -> list[Any]:
-        """The record for objects that are called like `hint`, for `next`."""
-        found = self._used.get(hint)
-        if found is not None:
-            return found
-        stem = identifier(hint)
-        used = self._used.setdefault(stem, [stem, 0])
-        if len(self._used) < 10_000:
-            self._used[hint] = used
-        return used
+    def next(self, stem: Stem) -> str:
+        """The next name with a stem."""
+        taken = self._taken
+        size = len(taken)
+        while True:
+            stem.count += 1
+            name = stem.text if stem.count == 1 else f"{stem.text}{stem.count}"
+            taken.add(name)
+            if len(taken) > size:
+                return name
 
-    def next(self, used: list[Any]) -> str:
-        """The next name of a record."""
-        used[1] += 1
-        name: str = used[0] if used[1] == 1 else f"{used[0]}{used[1]}"
-        while name in self._taken:
-            used[1] += 1
-            name = f"{used[0]}{used[1]}"
-        self._taken.add(name)
-        return name
+    def _stem(self, hint: str, text: str, count: int) -> Stem:
+        """The record for a stem, found by a hint from now on."""
+        found = self._stems.get(text)
+        if found is None:
+            found = self._stems[text] = Stem(text, count)
+        if len(self._stems) < _MOST:
+            self._stems[hint] = found
+        return found

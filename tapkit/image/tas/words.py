@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
@@ -29,6 +30,8 @@ BUILTINS = frozenset(_TYPES.split()) | {
 
 LINKS = "# Links back: these objects refer to each other."
 """Above the assignments that come last."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 ClassName = tuple[str, str]
 """A module and a qualified name."""
@@ -70,3 +73,15 @@ def learn(names: Iterable[ClassName]) -> Known:
         if source.assignable(thing):
             assignable.add((module, name))
     return Known(dataclasses, namedtuples, assignable)
+
+
+def docstring(name: str, variable: str) -> str:
+    """What a file begins with: what it is, and how it is run.
+
+    Parameters:
+        name: the application's, or nothing.
+        variable: what stands for all of the image.
+    """
+    file = name if _PLAIN_NAME.fullmatch(name) else variable
+    what = f"{file}: application image" if name else "The image of an object"
+    return f'"""{what}, Python source. Run it with `twistd -s {file}.tas`."""'

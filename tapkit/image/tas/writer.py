@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from tapkit.image import naming
 from tapkit.image.nodes import (
@@ -24,18 +23,30 @@ from tapkit.image.nodes import (
 from tapkit.image.tas import code, spellings
 from tapkit.image.tas.atoms import ATOM_WRITERS, stable_order
 from tapkit.image.tas.attributes import attributes_only, is_attribute
-from tapkit.image.tas.events import BEGIN, DISCARD, MAKE, Event, is_whole
+from tapkit.image.tas.events import BEGIN, DISCARD, MAKE, Event, is_bare, is_whole
 from tapkit.image.tas.imports import SOURCE, Imports
 from tapkit.image.tas.instances import Instances, attributes
-from tapkit.image.tas.layout import DEEPEST, SHORT, Expr, Group, Row, flat_of, lay, quoted, text
+from tapkit.image.tas.layout import (
+    DEEPEST,
+    SHORT,
+    Expr,
+    Group,
+    Row,
+    are_short,
+    flat_of,
+    lay,
+    quoted,
+    text,
+)
 from tapkit.image.tas.survey import Survey
 from tapkit.image.tas.variables import Variables
-from tapkit.image.tas.words import Known
+from tapkit.image.tas.words import Known, docstring
 
 APPLICATION = Global("tapkit.application", "Application")
 _GETATTR = Global("builtins", "getattr")
-_SMALL = 1 << 60
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+_MANY: Final = 200  # statements
+_SMALL: Final = 1 << 60
+_PARTS = frozenset({"items", "entries", "members"})
 _STEPS = {"items": "set_items", "entries": "set_entries", "members": "set_members"}
 _STEPS |= {STATE: "set_state", "effect": "effect"}
 
@@ -44,7 +55,7 @@ class Writer:
     """Writes one image.
 
     Attributes:
-        blocks: the statements so far.
+        blocks: the statements so far, but for those that are encoded.
         names: the variables of what has been written, by its id.
         exprs: of what has no variable, the expression, to be put where the node is met, which
             happens once.
@@ -55,7 +66,9 @@ class Writer:
         self.known = known
         opaque = code.opaque(image)
         self.survey = Survey(image, known.assignable, opaque)
+        image.knots = self.survey.knots
         self.blocks: list[str] = []
+        self._encoded: list[bytes] = []
         self.exprs: dict[int, Expr] = {}
         self.names: dict[int, str] = {}
         self.declared: dict[str, str] = {}
@@ -79,33 +92,38 @@ class Writer:
     def write(self) -> bytes:
         """The whole source."""
         instances = Instances(self)
-        for item, shape in zip(self.survey.order, self.survey.looks, strict=True):
+        survey = self.survey
+        for at, item in enumerate(survey.order):
+            shape, hint = survey.looks[at], survey.hinted[at]
             if shape is not None:
-                instances.write(item, shape)
+                instances.write(item, shape, hint)
             elif type(item) is Event:
                 self._event(item)
             elif type(item) is Object and item.how == NEWOBJ and item.steps:  # it is plain, then
-                instances.write_slowly(item)
+                if hint is not None:
+                    survey.hints[id(item)] = hint
+                instances.write_slowly(item, survey.links.odd.get(id(item), ()))
             else:
                 self._put(item)
+            if len(self.blocks) >= _MANY:
+                self._encode()
         if id(self.root) not in self.names:
             self.statement(f"{self._root_name} = ", self.say(self.root))
-        links = instances.links()
-        head = [self._docstring(), "\n".join(self.imports.lines()).rstrip("\n")]
-        if self.declared:
-            head.append("\n".join(self.declared.values()))
-        blocks = [*filter(None, head), *self.blocks, *links]
-        self.blocks.clear()
-        blocks[-1] += "\n"
-        source = "\n\n".join(blocks)
-        blocks.clear()  # so that no more than two copies of the text are there at a time
-        return source.encode()
-
-    def _docstring(self) -> str:
+        self.blocks += instances.links()
+        self._encode()
         name = naming.root_hint(self.root) if self._root_name == "application" else ""
-        file = name if _PLAIN_NAME.fullmatch(name) else self._root_name
-        what = f"{file}: application image" if name else "The image of an object"
-        return f'"""{what}, Python source. Run it with `twistd -s {file}.tas`."""'
+        head = [docstring(name, self._root_name), "\n".join(self.imports.lines()).rstrip("\n")]
+        head.append("\n".join(self.declared.values()))
+        first = "\n\n".join(filter(None, head)).encode()
+        self._kinds.clear()  # which refers to this writer; so all of it goes when it is dropped
+        self._encoded[-1] += b"\n"
+        return b"\n\n".join([first, *self._encoded])
+
+    def _encode(self) -> None:
+        """Make bytes of the statements so far, while they are few and near."""
+        if self.blocks:
+            self._encoded.append("\n\n".join(self.blocks).encode())
+            self.blocks.clear()
 
     # -- naming and placing
 
@@ -154,7 +172,7 @@ class Writer:
         expr = self._kinds[type(node)](node)
         if key not in self.names:
             self.exprs[key] = expr
-            if key in self.survey.shared or node is self.root or _is_bare(node):
+            if key in self.survey.shared or node is self.root or is_bare(node):
                 self.give_name(node, expr)
 
     def give_name(self, node: Node, expr: Expr) -> str:
@@ -238,34 +256,39 @@ class Writer:
     def _each(self, nodes: Iterable[Node]) -> list[tuple[str, Expr]]:
         return [("", self.say(node)) for node in nodes]
 
-    def _texts(self, nodes: Sequence[Node]) -> list[str] | None:
-        """The variables or expressions for nodes, if none of them can be broken."""
-        found = list(map(self.names.get, map(id, nodes)))
-        if None in found:
-            say = self._say_value
-            found = [name or say(node) for name, node in zip(found, nodes, strict=True)]
-            if set(map(type, found)) != {str}:
-                return None
-        return found  # type: ignore[return-value]  # there is no None in it
-
     def _tuple(self, node: tuple[Node, ...]) -> Expr:
         return Group("(", self._each(node), ")") if node else "()"
 
     def _list(self, node: list[Node]) -> Expr:
         if not node:
             return "[]"
-        texts = self._texts(node)
-        return Row("[", texts, "]") if texts else Group("[", self._each(node), "]")
+        texts: list[Any] = list(map(self.names.get, map(id, node)))
+        if None in texts:
+            say = self._say_value
+            texts = [name or say(each) for name, each in zip(texts, node, strict=True)]
+            if set(map(type, texts)) != {str}:
+                return Group("[", self._each(node), "]")
+        return Row("[", texts, "]")
 
     def _dict(self, node: Dict) -> Expr:
-        texts = self._texts(node)
-        if texts:
-            entries = zip(texts[::2], texts[1::2], strict=True)
-            return Row("{", [f"{key}: {value}" for key, value in entries], "}")
+        names = self.names
+        entries: list[str] = []
+        key: Expr = None
+        for at, part in enumerate(node):
+            expr: Expr = None if type(part) is str else names.get(id(part))
+            if expr is None:
+                expr = self._say_value(part)
+            if type(expr) is not str:
+                break
+            if at & 1:
+                entries.append(f"{key}: {expr}")
+            key = expr
+        else:
+            return Row("{", entries, "}") if entries else "{}"
         parts = []
         for key, value in node.items():
             written, content = self.say(key), self.say(value)
-            if isinstance(written, Group) and not _are_short(written.flat, flat_of(content)):
+            if isinstance(written, Group) and not are_short(written.flat, flat_of(content)):
                 written = self.name_of(key)
             parts.append((f"{flat_of(written)}: ", content))
         return Group("{", parts, "}") if parts else "{}"
@@ -375,16 +398,3 @@ class Writer:
         name = (call.module, call.name)
         own = name in spellings.SPELLINGS or name in spellings.LITERAL or call.module == SOURCE
         return own or name in self.known.dataclasses or name in self.known.namedtuples
-
-
-_PARTS = frozenset({"items", "entries", "members"})
-
-
-def _is_bare(node: Node) -> bool:
-    """Whether a node is an instance without anything: named all the same, as all instances."""
-    return type(node) is Object and node.how == NEWOBJ and node.args == ()
-
-
-def _are_short(key: str | None, value: str | None) -> bool:
-    """Whether an entry surely fits on a line: nobody should want to explode its key."""
-    return key is not None and value is not None and len(key) + len(value) < 30 and key.isascii()

@@ -7,9 +7,10 @@ with arguments, `ref=` for one that is somewhere else and has an `id=` there. No
 How to read this package: `escapes` (characters), `dotted` (names of classes), `atoms`, `moments`
 and `standard` (types that are text), `writer` with `line`, `simple`, `rows`, `tags`, `readable`
 and `code`; `builder` with `kinds`, `calls`, `holders`, `texts` and `special` (elements to nodes);
-`careful` (expat) and `quick` with `plans`, the two ways elements are found; `merge` with `layout`,
-`homes` and `alignment` (a hand-edited file is written over and keeps its comments); `faults` and
-`blame`. The vocabulary for a person is in docs/tax.md.
+`careful` (expat) and `quick` with `plans`, the two ways elements are found; `patterns`, `learned`
+and `taking` (elements that are alike, found at one stroke); `merge` with `layout`, `homes` and
+`alignment` (a hand-edited file is written over and keeps its comments); `faults` and `blame`.
+The vocabulary for a person is in docs/tax.md.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def write(image: nodes.Image, previous: str | bytes | None = None) -> bytes:
         merged = rewritten(image, previous.encode() if isinstance(previous, str) else previous)
         if merged is not None:
             return merged
-    return Writer(image).document().encode()
+    return Writer(image).document()
 
 
 def read(data: bytes, where: str = "image.tax") -> nodes.Image:

@@ -27,8 +27,6 @@ NAMED = "named"  # elements named like attributes or keys
 ENTRY = "entry"  # <key> and <value>
 PARTS = "parts"  # elements of fixed names
 ANYTHING = "anything"  # it is wrong already: what is in it does not matter
-
-
 _MOST_GUESSES = 2000
 
 
@@ -192,8 +190,7 @@ class Builder:
             self._deliver(self.stack[-1], frame, node)
         else:
             self.root.append(node)
-            if type(node) is Promise:
-                self._patches.append((self.root, 0))
+            self.await_promises(self.root)
 
     def _place(self, parent: Frame, frame: Frame) -> None:
         """See whether an element may stand where it is."""
@@ -332,6 +329,10 @@ class Builder:
         out.append(node)
         if type(node) is Promise:
             self._patches.append((out, len(out) - 1))
+
+    def await_promises(self, out: list[Any]) -> None:
+        """Replace the promises in a content when they are kept."""
+        self._patches += [(out, at) for at, node in enumerate(out) if type(node) is Promise]
 
     def make_tuple(self, frame: Frame) -> Node:
         """The tuple of a frame's content, or a promise of it."""

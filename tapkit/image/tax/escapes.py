@@ -54,11 +54,6 @@ def attribute(value: str) -> str:
     return _IN_ATTRIBUTE.sub(lambda found: _ATTRIBUTE_ENTITIES[found[0]], value)
 
 
-def is_odd_attribute(value: str) -> bool:
-    """Whether `attribute` changes anything of a string."""
-    return _IN_ATTRIBUTE.search(value) is not None
-
-
 def resolved(text: str) -> str:
     """Text or an attribute's value with its references to characters resolved.
 

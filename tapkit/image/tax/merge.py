@@ -49,9 +49,9 @@ def rewritten(image: Image, previous: bytes) -> bytes | None:
         return previous
     ids, away = homes(old, reader.builder, image)
     writer = Writer(image, ids, away, list(reader.builder.ids))
-    new_text = writer.document()
+    new_text = writer.document().decode()
     if not writer.is_complete():
-        new_text = Writer(image, ids).document()
+        new_text = Writer(image, ids).document().decode()
     old_text = _ENCODING.sub(r'\1"utf-8"', reader.data.decode("utf-8"), count=1)
     merged = merge(old_text, new_text).encode("utf-8")
     try:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from tapkit.image.nodes import Global
 from tapkit.image.tax import escapes
 from tapkit.image.tax.dotted import parsed
+from tapkit.image.tax.patterns import Family
 from tapkit.image.tax.tags import RESERVED, is_name
 
 _VALUE = r"""(?:"[^"\t\n\r]*"|'[^'\t\n\r]*')"""
@@ -22,7 +23,7 @@ GAPS = frozenset({"", *("\n" + "  " * depth for depth in range(64))})
 """The layout between tags, as the writer has it."""
 
 _MOST_PLANS = 20_000
-_ATTR = 'attr name="'
+ATTR = 'attr name="'
 _ANY_ATTR = 'attr name="_"'
 _LABELS = ((' id="', '"'), (' ref="', '"/'))
 
@@ -54,9 +55,10 @@ class Plan:
         call: with CLASS the class, else None.
         label: its id, or with REF that of another.
         alone: whether it has no end tag.
+        family: of an object, a dict or a list: the patterns of those with such a tag.
     """
 
-    __slots__ = ("alone", "call", "key", "kind", "label", "last", "name")
+    __slots__ = ("alone", "call", "family", "key", "kind", "label", "last", "name")
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Plan:
         call: Global | None = None,
         label: str | None = None,
         alone: bool = False,
+        family: Family | None = None,
     ):
         self.kind = kind
         self.name = name
@@ -75,6 +78,11 @@ class Plan:
         self.call = call
         self.label = label
         self.alone = alone
+        self.family = family
+
+    def like(self, key: str, label: str | None) -> Plan:
+        """The plan of a tag that differs in its key and its id alone."""
+        return Plan(self.kind, self.name, key, self.last, self.call, label, self.alone, self.family)
 
 
 class DoubtError(Exception):
@@ -86,10 +94,12 @@ class Plans:
 
     Attributes:
         whole: of tags with the layout behind them, but for tags whose element has a value.
+        calls: the classes that tags name.
     """
 
     def __init__(self) -> None:
         self.whole: dict[str, Plan] = {}
+        self.calls: list[Global] = []
         self._of: dict[str, Plan] = {}
 
     def plan(self, tag: str, behind: str) -> Plan:
@@ -100,7 +110,7 @@ class Plans:
             plan = self._variant(tag)
             is_new = plan is None
         if plan is None:
-            plan = understood(tag)
+            plan = self._understood(tag)
             if len(self._of) < _MOST_PLANS:
                 self._of[tag] = plan
         if plan.kind > BOOL and plan.kind != OTHER:
@@ -110,15 +120,21 @@ class Plans:
                 self.whole[f"{tag}>{behind}"] = plan
         return plan
 
+    def _understood(self, tag: str) -> Plan:
+        plan = understood(tag)
+        if plan.call is not None:
+            self.calls.append(plan.call)
+        return plan
+
     def _variant(self, tag: str) -> Plan | None:
         """The plan of a tag that is like others but for a key, or a name it gives or refers to."""
-        if tag.startswith(_ATTR) and not tag.startswith(_ANY_ATTR):
-            end = tag.find('"', len(_ATTR))
-            key = tag[len(_ATTR) : end]
+        if tag.startswith(ATTR) and not tag.startswith(_ANY_ATTR):
+            end = tag.find('"', len(ATTR))
+            key = tag[len(ATTR) : end]
             if end < 0 or not key or not key.isprintable() or "&" in key:
                 return None
-            like = self._like(f"{_ATTR}_{tag[end:]}")
-            return Plan(like.kind, like.name, key, like.last, like.call, like.label, like.alone)
+            like = self._like(f"{ATTR}_{tag[end:]}")
+            return like.like(key, like.label)
         for start, last in _LABELS:
             at = tag.rfind(start)
             if at > 0 and tag.endswith(last):
@@ -128,11 +144,11 @@ class Plans:
                 like = self._like(f"{tag[: at + len(start)]}_{last}")
                 if like.label is None:
                     return None
-                return Plan(like.kind, like.name, like.key, like.last, like.call, label, like.alone)
+                return like.like(like.key, label)
         return None
 
     def _like(self, tag: str) -> Plan:
-        plan = self._of.get(tag) or self._variant(tag) or understood(tag)
+        plan = self._of.get(tag) or self._variant(tag) or self._understood(tag)
         if len(self._of) < _MOST_PLANS:
             self._of[tag] = plan
         return plan
@@ -165,7 +181,8 @@ def understood(tag: str) -> Plan:
     kind, call, label = OTHER, None, None
     if name != "entry" and key:
         kind, call, label = _common(rest, alone)
-    return Plan(kind, name, key, f"/{name}", call, label, alone)
+    family = Family() if CLASS <= kind <= LIST else None
+    return Plan(kind, name, key, f"/{name}", call, label, alone, family)
 
 
 def _common(given: dict[str, str], alone: bool) -> tuple[int, Global | None, str | None]:

@@ -7,7 +7,8 @@ and most tags are few and come often, with the same layout behind them. So the t
 pieces at each `<`, and what a piece means is found out once and remembered as a `Plan`. Elements
 that are atoms, references, objects with attributes, dicts or lists are made here; all others are
 handed to the same builder that the careful reader has, so there is one meaning and not two.
-Comments are cut out before.
+Comments are cut out before. Where many elements are alike, the first are read so, and the others
+by a `Pattern` made of them, which matches a whole element.
 
 It is chosen by looking: CDATA, a carriage return, a `>` in a text, any mistake and whatever else
 is not certain is a `DoubtError`, and then the careful reader reads the file from its beginning.
@@ -16,12 +17,15 @@ is not certain is a `DoubtError`, and then the careful reader reads the file fro
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
-from tapkit.image.nodes import NEWOBJ, STATE, Dict, Image, Object
+from tapkit.image.nodes import NEWOBJ, STATE, VALUES, Dict, Image, Object
 from tapkit.image.tax import code, escapes
-from tapkit.image.tax.builder import ITEMS, NAMED, PARTS, TEXT, Builder, FlawError, Frame
+from tapkit.image.tax.builder import ITEMS, NAMED, PARTS, TEXT, Builder, FlawError, Frame, kept
+from tapkit.image.tax.dotted import parsed
 from tapkit.image.tax.kinds import enter
+from tapkit.image.tax.learned import LONGEST, pattern_of
+from tapkit.image.tax.patterns import Family, Pattern
 from tapkit.image.tax.plans import (
     BOOL,
     CLASS,
@@ -40,6 +44,7 @@ from tapkit.image.tax.plans import (
     text_of,
     value_of,
 )
+from tapkit.image.tax.taking import taken
 
 _QUOTED = rb"""(?:"%s"|'%s')"""
 _PROLOG = re.compile(
@@ -50,23 +55,33 @@ _COMMENT = re.compile(rb"<!--(?:(?!--).)*-->", re.DOTALL)
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"<>")
 _MAX_CODE = 1 << 24
 _MOST_KNOWN = 2000
-_CHUNK = 1 << 20  # characters that are cut into pieces at a time: the pieces take much memory
+# Characters that are cut into pieces at a time: one piece behind what a pattern has read, and then
+# more and more; but the pieces take much memory
+_MORE: Final = 1 << 8
+_LAST_CHUNK: Final = 1 << 20
+
+# Elements of which all is known that they name, or hold, by their elements
+_HARMLESS = frozenset({"type", "name", "id", "encoding", "escape", "bits", "tapkit"})
+_VALUES = frozenset(
+    {"str", "none", "bool", "int", "float", "bytes", "bytearray"}
+    | {"list", "dict", "tuple", "set", "frozenset"}
+)
 
 
 def quick(data: bytes) -> Image | None:
     """The image, if a text is written plainly enough; None if it must be read with care."""
     prolog = _PROLOG.match(data)
     try:
-        text = _checked(_without_comments(data[prolog.end() if prolog else 0 :]))
-        return _Quick(text, Builder(enter, _doubt, _unpack)).image()
+        start = prolog.end() if prolog else 0
+        if b"!" in data and b"<!--" in data:  # the first is quick to find, or to miss
+            data, start = _without_comments(data[start:]), 0
+        return _Quick(_checked(data, start), Builder(enter, _doubt, _unpack)).image()
     except (DoubtError, FlawError, ValueError, KeyError, IndexError):
         return None
 
 
 def _without_comments(data: bytes) -> bytes:
     """The text without comments, if all of them stand where a comment may."""
-    if b"<!--" not in data:
-        return data
     last, kept = 0, []
     for found in _COMMENT.finditer(data):
         start = found.start()
@@ -79,12 +94,16 @@ def _without_comments(data: bytes) -> bytes:
     return b"".join([*kept, data[last:]]).strip(b" \t\n")
 
 
-def _checked(data: bytes) -> str:
-    """The text, if `<` and `>` alternate in it and nothing else needs care."""
+def _checked(data: bytes, start: int = 0) -> str:
+    """The text from a place on, if `<` and `>` alternate in it, as they do before that.
+
+    Of what else needs care, `<!` and `<?` begin no known tag, and a carriage return is found in
+    whatever it is in.
+    """
     brackets = data.translate(None, _NOT_BRACKETS)
-    if brackets != b"<>" * (len(brackets) // 2) or b"<!" in data or b"<?" in data or b"\r" in data:
+    if brackets != b"<>" * (len(brackets) // 2):
         raise DoubtError
-    return data.decode("utf-8")
+    return str(memoryview(data)[start:], "utf-8")
 
 
 def _doubt(offset: int, what: str, hint: str, attribute: str | None) -> None:
@@ -109,12 +128,16 @@ class _Quick:
         self.text = text
         self.builder = builder
         self.plans = Plans()
-        self.stack: list[tuple[Any, list[Any], str, str]] = []
+        self.stack: list[tuple[Any, list[Any], str, str, int, Family | None]] = []
         self.node: Any = None
         self.out: list[Any] = []
         self.holds = ""
         self.end = ""
-        self._at = 0
+        self.pattern: Pattern | None = None
+        self._chunk: int = 0
+        self._is_last = False
+        self._met: set[str] = set()
+        self._knows_all = True
         self._known: dict[int, list[Any]] = {}
 
     def image(self) -> Image:
@@ -135,29 +158,64 @@ class _Quick:
             self._text(root, text[close + 1 : at])
             if not self.elements(root, f"/{name}", at):
                 raise DoubtError
-        return self.builder.image()
+        image = self.builder.image()
+        image.knots = [kept(node) for node in self.builder.ids.values()]
+        self._look_at(given, "class")
+        if self._knows_all:
+            self._tell(image, given.get("class"))
+        return image
 
-    def _pieces(self) -> list[str]:
+    def _look_at(self, given: dict[str, str], *harmless: str) -> None:
+        """Note whether an element may refer to, or name, more than shows in its tag."""
+        known = _HARMLESS.issuperset(given.keys() - harmless)
+        if not known or given.get("type", "str") not in _VALUES:
+            self._knows_all = False
+
+    def _tell(self, image: Image, root_class: str | None) -> None:
+        """Say what is met more than once and what is named, which to find takes a walk."""
+        met = [kept(self.builder.ids[label]) for label in self._met]
+        image.shared = {id(node) for node in met if type(node) not in VALUES and node != ()}
+        named = [*self.plans.calls, *([parsed(root_class)] if root_class else [])]
+        image.names = sorted({(each.module, each.name) for each in named})
+
+    def _pieces(self, start: int) -> list[str]:
         """The next pieces of the text, without the `<` that each begins with."""
-        start = self._at
-        if start < 0:
-            return []
-        end = self.text.find("<", start + _CHUNK)
-        self._at = end
+        end = self.text.find("<", start + 1 + self._chunk)
+        self._chunk = min(4 * self._chunk + _MORE, _LAST_CHUNK)
+        self._is_last = end < 0
         return self.text[start + 1 : end if end >= 0 else None].split("<")
 
     def elements(self, frame: Frame, end: str, at: int) -> bool:  # noqa: C901 - the hot loop
         """Read from a `<` on until this element ends; whether that and the text's end are one."""
         self.node, self.out, self.holds, self.end = frame, frame.out, frame.holds, end
-        self._at = at
+        self.pattern = None
         plans = self.plans
-        whole, ids = plans.whole, self.builder.ids
+        text, whole, ids, met = self.text, plans.whole, self.builder.ids, self._met
         out, holds = self.out, self.holds
-        pieces = self._pieces()
+        pieces: list[str] = []
         index = 0
-        while index < len(pieces):
+        self._is_last = at < 0
+        while True:
+            pattern: Pattern | None = self.pattern
+            if pattern is not None:
+                match = pattern.match(text, at)
+                if match is not None:
+                    if holds is NAMED and pattern.key is not None:
+                        out.append(pattern.key)
+                    out += taken(pattern, match.groups(), self.builder, met)
+                    at = match.end()
+                    pieces, index = [], 0
+                    self._chunk, self._is_last = 0, False
+                    continue
+                self.pattern = None
+            if index == len(pieces):
+                if self._is_last:
+                    return not self.stack and not end
+                pieces, index = self._pieces(at), 0
             piece = pieces[index]
             index += 1
+            start = at
+            at += len(piece) + 1
             value = ""
             plan = whole.get(piece)
             if plan is None:
@@ -167,10 +225,15 @@ class _Quick:
             if kind == END:
                 if plan.last != self.end:
                     raise DoubtError
-                if self._close():
-                    return index == len(pieces) and self._at < 0
+                if self._close(at):
+                    return index == len(pieces) and self._is_last
                 out, holds = self.out, self.holds
             elif kind <= LIST and (holds is NAMED or (holds is ITEMS and plan.name == "item")):
+                if kind > REF and plan.family is not None and plan.family.patterns:
+                    self.pattern = plan.family.find(text, start)
+                    if self.pattern is not None:
+                        at = start
+                        continue
                 if holds is NAMED:
                     out.append(plan.key)
                 if kind <= BOOL:
@@ -181,29 +244,26 @@ class _Quick:
                     else:
                         out.append(value_of(kind, value))
                     if index == len(pieces):
-                        pieces = self._pieces()
-                        index = 0
+                        pieces, index = self._pieces(at), 0
                     self._expect(pieces[index], plan.last)
+                    at += len(pieces[index]) + 1
                     index += 1
                 elif kind == NONE:
                     out.append(None)
                 elif kind == REF:
                     label = plan.label or ""
+                    met.add(label)
                     found = ids.get(label)
                     if type(found) is Object:
                         out.append(found)
                     else:
                         self.builder.refer(label, out)
                 else:
-                    self._open(plan)
+                    self._open(plan, start)
                     out, holds = self.out, self.holds
             else:
                 self._other(piece, plan)
                 out, holds = self.out, self.holds
-            if index == len(pieces):
-                pieces = self._pieces()
-                index = 0
-        return not self.stack and not end
 
     def _expect(self, piece: str, last: str) -> None:
         """See that an element ends."""
@@ -214,7 +274,7 @@ class _Quick:
         if plan.kind != END or plan.last != last:
             raise DoubtError
 
-    def _open(self, plan: Plan) -> None:
+    def _open(self, plan: Plan, start: int) -> None:
         """An object, a dict or a list begins."""
         made: Any
         inner: list[Any]
@@ -229,12 +289,13 @@ class _Quick:
                 raise DoubtError
             self.builder.claim(label, made)
         if not plan.alone:
-            self.stack.append((self.node, self.out, self.holds, self.end))
+            outer = (self.node, self.out, self.holds, self.end, start, plan.family)
+            self.stack.append(outer)
             self.node, self.out, self.end = made, inner, plan.last
             self.holds = ITEMS if plan.kind == LIST else NAMED
 
-    def _close(self) -> bool:
-        """An element ends: whether it was the outermost."""
+    def _close(self, end: int) -> bool:
+        """An element ends, and the layout behind it: whether it was the outermost."""
         node = self.node
         is_frame = type(node) is Frame
         if type(node) is Object:
@@ -250,7 +311,9 @@ class _Quick:
             self.builder.end()
         if not self.stack:
             return True
-        self.node, self.out, self.holds, self.end = self.stack.pop()
+        self.node, self.out, self.holds, self.end, start, family = self.stack.pop()
+        if family is not None and family.wants() and end - start <= LONGEST:
+            family.learn(pattern_of(self.text[start:end], self.plans))
         if type(self.node) is Frame:
             self.holds = self.node.holds
         elif is_frame:
@@ -264,6 +327,7 @@ class _Quick:
         _, name, given, alone = split(tag)
         if "tapkit" in given:
             raise DoubtError
+        self._look_at(given)
         is_frame = type(node) is Frame
         if not is_frame:
             proxy = Frame(name, None, {}, 0)
@@ -281,7 +345,7 @@ class _Quick:
                 raise DoubtError
             return
         frame = builder.stack[-1]
-        self.stack.append((self.node, self.out, self.holds, self.end))
+        self.stack.append((self.node, self.out, self.holds, self.end, 0, None))
         self.node, self.out, self.holds, self.end = frame, frame.out, frame.holds, plan.last
         self._text(frame, text)
 

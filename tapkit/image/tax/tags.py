@@ -31,9 +31,9 @@ def is_name(key: str) -> bool:
 
 def head_of(key: str) -> str | None:
     """What the start tag of a key's element begins with; None if it needs an entry."""
-    if is_name(key):
+    if " " not in key and is_name(key):
         return key
-    if key.isprintable() and not escapes.is_odd_attribute(key):
+    if key.isprintable() and not ("&" in key or '"' in key or "<" in key or ">" in key):
         return f'{_ATTR}{key}"'
     return f'{_ATTR}{escapes.attribute(key)}"' if escapes.legal(key) else None
 

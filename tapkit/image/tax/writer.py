@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, Final
 
 from tapkit.errors import ImageError
 from tapkit.image import naming
@@ -31,8 +31,8 @@ from tapkit.image.tax import atoms, code, escapes, readable, shapes, tags
 from tapkit.image.tax.dotted import dotted
 from tapkit.image.tax.line import PLAIN, atom, on_one_line
 from tapkit.image.tax.parts import STEPS, Away, Entries, Entry, Items, Moment, Packed
-from tapkit.image.tax.rows import DEEPEST, PADS
-from tapkit.image.tax.simple import MOST_ON_A_LINE, WIDEST, Simple
+from tapkit.image.tax.rows import DEEPEST, MOST_ON_A_LINE, PADS, WIDEST
+from tapkit.image.tax.simple import Simple
 from tapkit.image.tax.standard import spelt
 
 VERSION = "1"
@@ -40,6 +40,7 @@ VERSION = "1"
 Child = tuple[str, str, Any]
 """An element to write: what its start tag begins with, its name, the node."""
 
+_MOST_PIECES: Final = 3000
 _HUGE = 1 << atoms.DECIMAL_BITS
 _APPLICATION = Global("tapkit.application", "Application")
 _FLAT: dict[type, str] = {tuple: "tuple", list: "list", Set: "set", FrozenSet: "frozenset"}
@@ -65,6 +66,7 @@ class Writer:
         self.image = image
         self.shared = naming.shared(image)
         self.out: list[str] = []
+        self._encoded: list[bytes] = []
         self.written: dict[int, str] = {}
         self._given = dict(ids or {})
         self._away = away or {}
@@ -77,7 +79,7 @@ class Writer:
         self._referred: set[str] = set()
         self._builtins: dict[str, Node] = {}
 
-    def document(self) -> str:
+    def document(self) -> bytes:
         """The whole text."""
         root: Any = self.image.root
         label = "image"
@@ -95,7 +97,14 @@ class Writer:
         else:
             self._stack.append((iter([(head, label, root)]), "", label))
         self._run()
-        return "".join(self.out)
+        self._encode()
+        return b"".join(self._encoded)
+
+    def _encode(self) -> None:
+        """Put aside what is written so far: as bytes it is all that is left in memory."""
+        if self._packing is None:
+            self._encoded.append("".join(self.out).encode())
+            self.out.clear()
 
     def is_complete(self) -> bool:
         """Whether everything that is referred to was written somewhere."""
@@ -190,6 +199,8 @@ class Writer:
         depth = self._depth()
         text, done = self._simple.content(shape, state, depth + 1 if depth < DEEPEST else depth)
         self.out += (f"{pad}<{head} {shape.spelling}{more}>\n", text)
+        if len(self.out) > _MOST_PIECES:
+            self._encode()
         end = f"{pad}</{name}>\n"
         if done == len(shape.heads):
             self.out.append(end)

@@ -28,6 +28,7 @@ STANDARD = (
     # of asyncio and concurrent.futures: the executor that resolves names
     "concurrent.futures.thread",
     "concurrent.futures.process",
+    "asyncio.sslproto",
     "asyncio.subprocess",
     "ssl",
     # of text, besides all codecs
@@ -90,7 +91,7 @@ LEFT_OUT = ("tapkit.scripts",)
 def all_that_may_be_needed() -> None:
     """Import it, and let C's library load what it loads by name."""
     for name in STANDARD:
-        importlib.import_module(name)
+        _ = importlib.import_module(name).__name__  # one that puts its loading off is loaded
     for name in (*OPTIONAL, *_codecs(), *_own()):
         with contextlib.suppress(ImportError):  # an extra that is not installed
             importlib.import_module(name)
