@@ -21,6 +21,7 @@ from benchmarks.report import Samples, Table
 
 _MIB = 1 << 20
 _CONNECTIONS = 64
+_SETTLING = 1.0  # seconds to come to rest: tapkit imports some of what it needs after its start
 _BASES = ("bare asyncio", "bare uvloop", "Twisted")
 _REQUEST = b"GET / HTTP/1.0\r\n\r\n"  # to those that answer nobody who says nothing
 
@@ -116,6 +117,7 @@ def _life(
         returned = time.perf_counter() - started
         pid = process.pid if foreground else int((folder / "twistd.pid").read_text())
         daemon = psutil.Process(pid)
+        time.sleep(_SETTLING)
         family = [daemon, *daemon.children(recursive=True)]
         memory = sum(member.memory_full_info().uss for member in family) / _MIB
         return Life(first_quote * 1e3, returned * 1e3, _stop(daemon, process) * 1e3, memory)

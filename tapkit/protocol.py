@@ -7,12 +7,14 @@ reads better as a coroutine is a `tapkit.internet.StreamServer`.
 
 from __future__ import annotations
 
-import inspect
+from types import FunctionType
 from typing import Any, ClassVar
 
 from tapkit.errors import ServiceError
 from tapkit.names import qualified_name, refuse_misspelt_hooks
 from tapkit.styles import Persistent
+
+_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 HOOKS = (
     "makeConnection",
@@ -42,6 +44,15 @@ HOOKS = (
 )
 
 
+def _is_coroutine_function(hook: Any) -> bool:
+    """As `inspect.iscoroutinefunction`, which is asked, and imported, for what is seldom."""
+    if type(hook) is FunctionType:
+        return bool(hook.__code__.co_flags & _CO_COROUTINE)
+    import inspect
+
+    return inspect.iscoroutinefunction(hook)
+
+
 class _Hooked(Persistent):
     """What protocols and factories share: a slip in a hook's name or kind is refused at once."""
 
@@ -51,7 +62,7 @@ class _Hooked(Persistent):
         for hook in vars(cls).keys() & HOOKS:
             # A coroutine per hook would need a queue per connection to keep their order,
             # and the back-pressure of each chunk would be lost in it: streams do it better.
-            if inspect.iscoroutinefunction(vars(cls)[hook]):
+            if _is_coroutine_function(vars(cls)[hook]):
                 raise TypeError(
                     f"{cls.__name__}.{hook} can't be a coroutine; make it a plain method, or "
                     "write a coroutine handler(reader, writer) for tapkit.internet.StreamServer"

@@ -9,7 +9,6 @@ because the parent waits for the child's unfinished walk as well.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Awaitable, Iterator
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -18,7 +17,7 @@ from tapkit import limits
 from tapkit.errors import ServiceError, TapkitError, describe
 from tapkit.names import qualified_name, refuse_misspelt_hooks, suggestion
 from tapkit.styles import Persistent
-from tapkit.walk import DONE, Steps, after, one_after_another, walk
+from tapkit.walk import DONE, Steps, after, is_awaitable, one_after_another, walk
 
 logger = logging.getLogger("tapkit.service")
 
@@ -342,7 +341,7 @@ def _refuse_under(service: Any, parent: Any) -> None:
 
 def _call(service: Any, hook: str) -> Steps:
     result = getattr(service, hook)()
-    if inspect.isawaitable(result) and result is not DONE:
+    if result is not DONE and is_awaitable(result):
         yield result
     unfinished = getattr(service, "_unfinished", None)
     if unfinished is not None and unfinished is not result:

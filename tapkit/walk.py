@@ -8,8 +8,8 @@ awaited or dropped.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Generator
+from types import CoroutineType
 from typing import Any
 
 from tapkit.errors import ServiceError
@@ -43,7 +43,7 @@ def walk(steps: Steps) -> Awaitable[None]:
             elif loop_runs():
                 return _begin_task(awaitable, steps)
             else:
-                if inspect.iscoroutine(awaitable):
+                if isinstance(awaitable, CoroutineType):
                     awaitable.close()
                 awaitable = steps.throw(_needs_loop())
     except StopIteration:
@@ -61,6 +61,15 @@ def after(unfinished: Awaitable[None] | None, steps: Steps, cancel: bool) -> Ste
     if isinstance(unfinished, asyncio.Task) and not unfinished.done():
         yield _wait_for_end(unfinished, cancel)
     yield from steps
+
+
+def is_awaitable(result: Any) -> bool:
+    """As `inspect.isawaitable`, which is asked, and imported, for what is seldom."""
+    if result is None or isinstance(result, Awaitable):
+        return result is not None
+    import inspect
+
+    return inspect.isawaitable(result)
 
 
 def loop_runs() -> bool:
@@ -89,10 +98,10 @@ async def _wait_for_end(task: asyncio.Task[None], cancel: bool) -> None:
 def _begin_task(awaitable: Awaitable[Any], steps: Steps) -> asyncio.Task[None]:
     def ended(task: asyncio.Task[None]) -> None:
         _tasks.discard(task)
-        if inspect.getgeneratorstate(steps) != inspect.GEN_CLOSED:
+        if getattr(steps, "gi_frame", None) is not None:  # it is not closed
             # A task cancelled before its first step never runs: what the steps did until
             # now is still to be undone.
-            if inspect.iscoroutine(awaitable):
+            if isinstance(awaitable, CoroutineType):
                 awaitable.close()
             _undo(steps)
 

@@ -149,7 +149,7 @@ def test_a_start_does_not_wait_for_it() -> None:
     """None of it is imported by what a start imports."""
     code = (
         "import sys\n"
-        "from tapkit.run import lazy_ssl; lazy_ssl.import_asyncio()\n"
+        "from tapkit.run import lazily; lazily.import_asyncio()\n"
         "from tapkit.run import afterwards, launch\n"
         "from tapkit_plugins import qotd\n"
         "loaded = {name for name, module in sys.modules.items() if type(module) is type(sys)}\n"

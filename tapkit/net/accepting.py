@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
@@ -39,6 +38,8 @@ def acceptor(factory: Any, connections: Connections) -> Acceptor:
     """
     if hasattr(factory, "buildProtocol"):
         return functools.partial(Connection, factory, connections)
+    import inspect  # for these alone
+
     if inspect.iscoroutinefunction(factory):
         return stream_acceptor(factory, connections)
     if callable(factory):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
 from collections.abc import Awaitable, Callable
@@ -14,7 +13,7 @@ from tapkit import limits
 from tapkit.errors import ServiceError, describe
 from tapkit.names import qualified_name
 from tapkit.service import Service
-from tapkit.walk import Steps
+from tapkit.walk import Steps, is_awaitable
 
 logger = logging.getLogger("tapkit.internet")
 
@@ -91,7 +90,7 @@ class TimerService(Service):
     async def _call(self) -> None:
         try:
             result = self.callable(*self.args, **self.kwargs)
-            if inspect.isawaitable(result):
+            if is_awaitable(result):
                 await result
         except Exception as error:
             logger.error(

@@ -13,7 +13,8 @@ import importlib
 DELAY = 0.1  # seconds; those who waited for the start are served first
 
 MODULES = (
-    "ssl",  # asyncio has it only when it is used: see `lazy_ssl`
+    "inspect",  # these asyncio has only when it uses them: see `lazily`
+    "ssl",
     "asyncio.sslproto",
     "tapkit.run.control.status",
     "tapkit.run.reload.heir",

@@ -58,9 +58,9 @@ def _run(arguments: dict[str, Any]) -> int:
     if arguments["--help-reactors"]:
         print(_reactors(), end="")
         return EXIT_OK
-    from tapkit.run import lazy_ssl
+    from tapkit.run import lazily
 
-    lazy_ssl.import_asyncio()
+    lazily.import_asyncio()
     from tapkit.run.reload import origin
 
     begun = origin.of_this_process()

@@ -54,6 +54,7 @@ STANDARD = (
     "gzip",
     "hashlib",
     "importlib.metadata",
+    "inspect",
     "json",
     "locale",
     "mmap",

@@ -1,4 +1,4 @@
-"""asyncio without OpenSSL until it is used: nothing else about either is different."""
+"""asyncio without what a plain server never uses, until it is used: nothing else is different."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def run(code: str) -> None:
     """Run code in a process that has imported asyncio this way; it must not fail."""
     begin = (
         "import sys, types\n"
-        "from tapkit.run import lazy_ssl\n"
-        "lazy_ssl.import_asyncio()\n"
-        "import asyncio, asyncio.sslproto, ssl\n"
-        "assert not any(type(finder) is lazy_ssl._Finder for finder in sys.meta_path)\n"
+        "from tapkit.run import lazily\n"
+        "lazily.import_asyncio()\n"
+        "import asyncio, asyncio.sslproto, inspect, ssl\n"
+        "assert not any(type(finder) is lazily._Finder for finder in sys.meta_path)\n"
     )
     subprocess.run([sys.executable, "-c", begin + code], cwd=ROOT, check=True, timeout=60)
 
@@ -36,9 +36,9 @@ def test_a_server_without_tls() -> None:
         "    port = server.sockets[0].getsockname()[1]\n"
         "    assert await asyncio.to_thread(ask, port) == b''\n"
         "asyncio.run(main())\n"
-        "import ssl\n"
+        "import inspect, ssl\n"
         "from asyncio import sslproto\n"
-        "assert '_ssl' not in sys.modules"
+        "assert not {'_ssl', 'ast'} & sys.modules.keys()"
     )
 
 
@@ -49,7 +49,8 @@ def test_it_is_there_when_it_is_used() -> None:
         "assert type(ssl) is types.ModuleType and '_ssl' in sys.modules\n"
         "assert ssl.__spec__.loader is ssl.__loader__ and ssl.__file__.endswith('ssl.py')\n"
         "assert issubclass(asyncio.sslproto.SSLProtocol, asyncio.BaseProtocol)\n"
-        "assert asyncio.sslproto.ssl is ssl is asyncio.base_events.ssl"
+        "assert asyncio.sslproto.ssl is ssl is asyncio.base_events.ssl\n"
+        "assert inspect.iscoroutinefunction(asyncio.sleep) and type(inspect) is types.ModuleType"
     )
     run("ssl.mine = 1\nassert ssl.mine == 1 and ssl.SSLContext and '_ssl' in sys.modules")
 
@@ -100,9 +101,9 @@ def test_left_as_it_is(before: str) -> None:
     code = (
         f"{before}\n"
         "import sys, types\n"
-        "from tapkit.run import lazy_ssl\n"
-        "lazy_ssl.import_asyncio()\n"
-        "import ssl\n"
+        "from tapkit.run import lazily\n"
+        "lazily.import_asyncio()\n"
+        "import asyncio, ssl\n"
         "assert type(ssl) is types.ModuleType"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
@@ -113,10 +114,16 @@ def test_a_python_without_openssl() -> None:
     code = (
         "import sys\n"
         "from importlib.machinery import PathFinder\n"
-        "from tapkit.run import lazy_ssl\n"
-        "PathFinder.find_spec = lambda *where: None\n"
-        "lazy_ssl.import_asyncio()\n"
-        "assert not {'ssl', 'asyncio'} & sys.modules.keys()"
+        "from tapkit.run import lazily\n"
+        "find = PathFinder.find_spec\n"
+        "def without(name, *where):\n"
+        "    if name == '_ssl':\n"
+        "        sys.modules['ssl'] = None\n"
+        "        return None\n"
+        "    return find(name, *where)\n"
+        "PathFinder.find_spec = without\n"
+        "lazily.import_asyncio()\n"
+        "assert sys.modules['asyncio.sslproto'].ssl is None"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 

@@ -1,8 +1,9 @@
-"""asyncio without OpenSSL, until somebody uses it: 6 of the 44 ms that importing asyncio takes.
+"""asyncio without what a plain server never uses of it: 9 of the 44 ms that importing it takes.
 
-asyncio imports `ssl` wherever there is one, for servers that have TLS and for those that have
-not. Here both `ssl` and `asyncio.sslproto`, which looks into it at once, are modules that load
-themselves when an attribute of theirs is first asked for.
+asyncio imports `ssl`, OpenSSL with it, for servers that have TLS and for those that have not,
+and `inspect` for odd callables and messages. Here these, and `asyncio.sslproto`, which looks
+into `ssl` at once, are modules that load themselves when an attribute of theirs is first asked
+for. tapkit itself asks `inspect` only where a type does not say it all.
 
 Rejected: `importlib.util.LazyLoader`, whose modules are loaded by a second `import` of them
 already, which looks at their `__spec__`; and to hide `ssl` from asyncio, which would then have
@@ -19,21 +20,25 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from typing import Any
 
-NAMES = ("ssl", "asyncio.sslproto")
+TLS = frozenset({"ssl", "asyncio.sslproto"})
+NAMES = TLS | {"inspect"}
 _QUIET = frozenset({"__class__", "__dict__", "__spec__"})  # what the import system looks at
 _lock = threading.RLock()
 _loading: set[str] = set()
 
 
 def import_asyncio() -> None:
-    """Import asyncio, and what of TLS it wants only once it is used.
+    """Import asyncio, and NAMES only once they are used.
 
-    Where it was imported already, or Python was built without OpenSSL, that is left as it is.
+    What was imported already is left as it is, and so is `ssl` where Python was built without:
+    asyncio has to find that out.
     """
-    known = sys.modules.keys() & {"asyncio", *NAMES}
-    if known or importlib.machinery.PathFinder.find_spec("_ssl") is None:
+    if "asyncio" in sys.modules:
         return
-    sys.meta_path.insert(0, _Finder())
+    names = NAMES
+    if "ssl" in sys.modules or importlib.machinery.PathFinder.find_spec("_ssl") is None:
+        names -= TLS
+    sys.meta_path.insert(0, _Finder(names))
     try:
         import asyncio  # noqa: F401  # so that nobody else is the first
     finally:
@@ -41,12 +46,15 @@ def import_asyncio() -> None:
 
 
 class _Finder:
-    """Finds NAMES as Python does, and puts off their loading."""
+    """Finds modules as Python does, and puts off their loading."""
+
+    def __init__(self, names: frozenset[str]):
+        self._names = names
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name not in NAMES:
+        if name not in self._names:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None:
