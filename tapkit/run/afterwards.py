@@ -1,7 +1,7 @@
 """Imported once the daemon serves: what it needs later, and its first client need not wait for.
 
-It is not left until it is needed: by then another tapkit may have been installed in this one's
-place, and modules of two versions do not go together.
+tapkit's own modules are not left until they are needed: by then another tapkit may have been
+installed in this one's place, and modules of two versions do not go together.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import importlib
 DELAY = 0.1  # seconds; those who waited for the start are served first
 
 MODULES = (
-    "inspect",  # these asyncio has only when it uses them: see `lazily`
-    "ssl",
-    "asyncio.sslproto",
+    "inspect",  # asyncio has it only when it is used: see `lazily`. Nor is OpenSSL loaded here:
+    # it would be a third of the memory of a daemon that has no TLS.
     "tapkit.run.control.status",
     "tapkit.run.reload.heir",
     "tapkit.run.reload.standing_in",
