@@ -149,7 +149,7 @@ def test_types_are_looked_up_once() -> None:
     links: list[Any] = [Link() for _ in range(10)]
     others = [random_graphs.Plain(n) for n in range(10)]
     file = io.BytesIO()
-    plain.PlainPickler(file, reducer_for).dump(links + others)
+    plain.CountingPickler(file, reducer_for).dump(links + others)
     loaded = pickle.loads(file.getvalue())
     assert reduced == [id(link) for link in links]
     assert [type(each) for each in loaded[:10]] == [styles.LeftOut] * 10

@@ -34,19 +34,22 @@ class Pickled(Record):
     classes: dict[str, SavedClass]
 
 
-def dumps(obj: Any, root: str = "object", *, out_of_band: bool = True) -> Pickled:
+def dumps(
+    obj: Any, root: str = "object", *, out_of_band: bool = True, counts: bool = True
+) -> Pickled:
     """Pickle a graph.
 
     Parameters:
         root: what the object is called in paths.
         out_of_band: keep protocol 5 buffers apart, uncopied.
+        counts: make the table of classes; a text has no place for it.
 
     Raises:
         ImageError: naming, by path, everything that can't be saved.
     """
     try:
         with no_collector():
-            pickled, left = _dumped(obj, out_of_band)
+            pickled, left = _dumped(obj, out_of_band, counts)
     except TapkitError:
         raise
     except Exception as error:
@@ -56,11 +59,12 @@ def dumps(obj: Any, root: str = "object", *, out_of_band: bool = True) -> Pickle
     return pickled
 
 
-def _dumped(obj: Any, out_of_band: bool) -> tuple[Pickled, list[Any]]:
+def _dumped(obj: Any, out_of_band: bool, counts: bool) -> tuple[Pickled, list[Any]]:
     """The pickle of a graph, by the plain pickler if that is able to, and what it left out."""
     if plain.has_room():
         try:
-            return _dumped_by(plain.PlainPickler, obj, out_of_band)
+            make = plain.CountingPickler if counts else plain.PlainPickler
+            return _dumped_by(make, obj, out_of_band)
         except Exception as error:
             if not plain.ran_out(error):
                 raise

@@ -49,6 +49,7 @@ _C_LIMIT = 10_000  # CPython 3.13's and that of late 3.12; 3.12.1 has 1,500
 class PlainPickler(ReducingPickler):
     """One dump each. Parameters and attributes are those of `ReducingPickler`."""
 
+    counts = False
     dispatch_table: dict[type, Any] = {}  # C's: an exact dict is quick, cloudpickle's is not
 
     def __init__(
@@ -62,14 +63,12 @@ class PlainPickler(ReducingPickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """What C asks about each object it has not memoised, save exact built-in types."""
-        met = self.met[type(obj)]
-        met.count += 1
-        hook = met.hook
+        hook = self.met[type(obj)].hook
         return NotImplemented if hook is None else hook(obj)
 
     def _met(self, kind: type) -> classes.Met:
         hook = self._hook(kind)
-        return classes.Met(kind, hook, looks=self.looks_at(kind))
+        return classes.Met(kind, hook, looks=self.counts and self.looks_at(kind))
 
     def _hook(self, kind: type) -> Reducer | None:
         """What must be called for each object of a type; None if C's own way will do."""
@@ -102,6 +101,19 @@ class PlainPickler(ReducingPickler):
 def _ensure_headroom(obj: Any) -> Any:
     isinstance(None, _NESTED)
     return NotImplemented
+
+
+class CountingPickler(PlainPickler):
+    """The same, and it counts: for a `.tap`, whose header has the table of classes."""
+
+    counts = True
+
+    def reducer_override(self, obj: Any) -> Any:
+        """As PlainPickler's. (Calling that would cost as much as all else here.)"""
+        met = self.met[type(obj)]
+        met.count += 1
+        hook = met.hook
+        return NotImplemented if hook is None else hook(obj)
 
 
 class _Types(dict[type, classes.Met]):

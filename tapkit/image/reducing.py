@@ -15,7 +15,7 @@ import pickle
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from tapkit import styles
 from tapkit.image import classes
@@ -40,6 +40,8 @@ class ReducingPickler(pickle.Pickler):
         by_value: whether code (functions, classes, code objects) goes into the stream by value.
         met: the types of what was reduced.
     """
+
+    counts: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -90,7 +92,9 @@ class ReducingPickler(pickle.Pickler):
         return by_c and self.tells(kind) and is_taken_apart_by_known(kind)
 
     def table(self) -> dict[str, classes.SavedClass]:
-        """The classes of what was pickled."""
+        """The classes of what was pickled, if they were counted."""
+        if not self.counts:
+            return {}
         return classes.of_types(met for kind, met in self.met.items() if self.tells(kind))
 
     def _reducer(self, kind: type) -> Reducer:

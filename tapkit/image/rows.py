@@ -133,9 +133,10 @@ class TextForm:
     def dump(self, obj: Any, root: str, meta: dict[str, Any], previous: Previous) -> bytes:
         from tapkit.image import collector, dumping, nodes, pickled
 
-        stream = dumping.dumps(obj, root, out_of_band=False)
+        stream = dumping.dumps(obj, root, out_of_band=False, counts=False)
         with collector.no_collector():
             image = pickled.decompile(stream.payload)
+            del stream  # the text is to take its place in memory
             text = self._write(image, previous())
             nodes.let_go(image)
             del image

@@ -218,9 +218,9 @@ class Instances:
         return True
 
     def links(self) -> list[str]:
-        """The block that comes last: attributes assigned when all is made."""
+        """The lines of the block that comes last: attributes assigned when all is made."""
         survey, names = self.survey, self.names
-        lines: list[str] = []
+        lines = [LINKS]
         places_of = survey.links.places
         for turn, holder in enumerate(survey.links.holders):
             places, of = places_of[turn], self._linked[turn]
@@ -235,7 +235,7 @@ class Instances:
                     text = names.get(id(value)) or self.writer.say(value)
                     lines.append(f"{of}.{state[at + at]} = {text}")
                 at += 1
-        return ["\n".join([LINKS, *lines])] if lines else []
+        return lines if len(lines) > 1 else []
 
     def _link_oddly(self, lines: list[str], holder: Object, places: int, of: str) -> None:
         """The lines of an instance without a shape, or whose state has a variable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection
 
 from tapkit.image.nodes import Global, Node, Object, is_plain
@@ -26,7 +27,7 @@ class Links:
     def __init__(self, assignable: Collection[ClassName], shapes: Shapes):
         self.holders: list[Object] = []
         self.places: list[int] = []
-        self.turns: list[int] = []
+        self.turns = array("q")  # of 50,000 links, a list takes 2 MB
         self.odd: dict[int, set[int]] = {}
         self._assignable = assignable
         self._shapes = shapes
@@ -35,7 +36,7 @@ class Links:
         """Forget all of them."""
         self.holders.clear()
         self.places.clear()
-        self.turns.clear()
+        del self.turns[:]
         self.odd.clear()
 
     def takes(self, holder: Object, node: Node, shape: Shape) -> bool:

@@ -6,20 +6,23 @@ from tapkit.image.naming import class_hint, identifier
 from tapkit.image.nodes import Global
 
 _MOST = 10_000  # hints that are remembered
+_DIGITS = 18  # of a number that may have been handed out
 
 
 class Stem:
     """What some variables are called, but for the number behind it.
 
     Attributes:
-        count: the last number.
+        count: the last number. Names with numbers up to it were given, by `next` or before:
+            they need not be remembered one by one.
     """
 
-    __slots__ = ("count", "text")
+    __slots__ = ("count", "ends_in_digit", "text")
 
     def __init__(self, text: str, count: int):
         self.text = text
         self.count = count
+        self.ends_in_digit = text[-1].isdigit()
 
 
 class Variables:
@@ -53,21 +56,38 @@ class Variables:
         text = identifier(hint)
         taken = self._taken
         size = len(taken)
-        taken.add(text)
+        if not (text[-1].isdigit() and self._is_numbered(text)):
+            taken.add(text)
         if len(taken) > size:
             return text
         return self.next(self._stem(hint, text, 1))
 
+    def _is_numbered(self, text: str) -> bool:
+        """Whether a name was handed out by `next`, which notes no more than the last number."""
+        base = text.rstrip("0123456789")
+        stem = self._stems.get(base)
+        if stem is None or stem.text != base:
+            return False
+        digits = text[len(base) :]
+        return digits[0] != "0" and len(digits) < _DIGITS and 1 < int(digits) <= stem.count
+
     def next(self, stem: Stem) -> str:
         """The next name with a stem."""
         taken = self._taken
-        size = len(taken)
+        if stem.count == 0:
+            stem.count = 1
+            if stem.text not in taken:
+                taken.add(stem.text)
+                return stem.text
         while True:
             stem.count += 1
-            name = stem.text if stem.count == 1 else f"{stem.text}{stem.count}"
-            taken.add(name)
-            if len(taken) > size:
-                return name
+            name = f"{stem.text}{stem.count}"
+            if name not in taken:
+                if not stem.ends_in_digit:
+                    return name
+                if not self._is_numbered(name):
+                    taken.add(name)  # its number begins who knows where
+                    return name
 
     def _stem(self, hint: str, text: str, count: int) -> Stem:
         """The record for a stem, found by a hint from now on."""

@@ -20,6 +20,7 @@ from tapkit.image.nodes import (
     Object,
     Set,
 )
+from tapkit.image.sink import Sink
 from tapkit.image.tas import code, spellings
 from tapkit.image.tas.atoms import ATOM_WRITERS, stable_order
 from tapkit.image.tas.attributes import attributes_only, is_attribute
@@ -45,6 +46,7 @@ from tapkit.image.tas.words import Known, docstring
 APPLICATION = Global("tapkit.application", "Application")
 _GETATTR = Global("builtins", "getattr")
 _MANY: Final = 200  # statements
+_ROOM: Final = 1 << 16  # bytes for the imports
 _SMALL: Final = 1 << 60
 _PARTS = frozenset({"items", "entries", "members"})
 _STEPS = {"items": "set_items", "entries": "set_entries", "members": "set_members"}
@@ -68,7 +70,7 @@ class Writer:
         self.survey = Survey(image, known.assignable, opaque)
         image.knots = self.survey.knots
         self.blocks: list[str] = []
-        self._encoded: list[bytes] = []
+        self._sink = Sink(_ROOM)
         self.exprs: dict[int, Expr] = {}
         self.names: dict[int, str] = {}
         self.declared: dict[str, str] = {}
@@ -109,20 +111,23 @@ class Writer:
                 self._encode()
         if id(self.root) not in self.names:
             self.statement(f"{self._root_name} = ", self.say(self.root))
-        self.blocks += instances.links()
+        for walked in (survey.order, survey.looks, survey.hinted):
+            walked.clear()  # the links take their place in memory
+        links = instances.links()
         self._encode()
+        self._sink.put_block(links)
         name = naming.root_hint(self.root) if self._root_name == "application" else ""
         head = [docstring(name, self._root_name), "\n".join(self.imports.lines()).rstrip("\n")]
         head.append("\n".join(self.declared.values()))
-        first = "\n\n".join(filter(None, head)).encode()
+        first = "\n\n".join(filter(None, head))
         self._kinds.clear()  # which refers to this writer; so all of it goes when it is dropped
-        self._encoded[-1] += b"\n"
-        return b"\n\n".join([first, *self._encoded])
+        self._sink.put("\n")
+        return self._sink.whole(first)
 
     def _encode(self) -> None:
         """Make bytes of the statements so far, while they are few and near."""
         if self.blocks:
-            self._encoded.append("\n\n".join(self.blocks).encode())
+            self._sink.put("\n\n" + "\n\n".join(self.blocks))
             self.blocks.clear()
 
     # -- naming and placing

@@ -27,6 +27,7 @@ from tapkit.image.nodes import (
     Object,
     Set,
 )
+from tapkit.image.sink import Sink
 from tapkit.image.tax import atoms, code, escapes, readable, shapes, tags
 from tapkit.image.tax.dotted import dotted
 from tapkit.image.tax.line import PLAIN, atom, on_one_line
@@ -66,7 +67,7 @@ class Writer:
         self.image = image
         self.shared = naming.shared(image)
         self.out: list[str] = []
-        self._encoded: list[bytes] = []
+        self._sink = Sink()
         self.written: dict[int, str] = {}
         self._given = dict(ids or {})
         self._away = away or {}
@@ -98,12 +99,12 @@ class Writer:
             self._stack.append((iter([(head, label, root)]), "", label))
         self._run()
         self._encode()
-        return b"".join(self._encoded)
+        return self._sink.whole()
 
     def _encode(self) -> None:
         """Put aside what is written so far: as bytes it is all that is left in memory."""
         if self._packing is None:
-            self._encoded.append("".join(self.out).encode())
+            self._sink.put("".join(self.out))
             self.out.clear()
 
     def is_complete(self) -> bool:
