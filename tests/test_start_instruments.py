@@ -202,7 +202,8 @@ def test_the_debugger_in_a_loop_without_end(place: Place) -> None:
     """A start that spins is looked at where it spins."""
     body = (
         "def startService(self):\n"
-        "        spinning = open('spins', 'w')\n"
+        "        spinning = True\n"
+        "        open('spins', 'w').close()\n"
         "        while spinning: pass"
     )
     add_tap(place, "faulty", SERVICE.format(body=body))
