@@ -23,6 +23,8 @@ _MIB = 1 << 20
 _CONNECTIONS = 64
 _SETTLING = 1.0  # seconds to come to rest: tapkit imports some of what it needs after its start
 _BASES = ("bare asyncio", "bare uvloop", "Twisted")
+_FOREGROUND = ("bare asyncio", "bare uvloop", "uvicorn")
+_HTTP = ("gunicorn", "uvicorn")
 _REQUEST = b"GET / HTTP/1.0\r\n\r\n"  # to those that answer nobody who says nothing
 
 
@@ -69,9 +71,8 @@ def _lives(environments: Environments, folder: Path, rounds: int) -> list[Table]
     lives: dict[str, list[Life]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            foreground = "bare" in name or name == "uvicorn"
-            say = _REQUEST if name in ("gunicorn", "uvicorn") else b""
-            lives[name].append(_life(command, folder, port, foreground, say))
+            say = _REQUEST if name in _HTTP else b""
+            lives[name].append(_life(command, folder, port, name in _FOREGROUND, say))
     quote, returned, stopped, memory = (
         {name: [one[field] for one in taken] for name, taken in lives.items()}
         for field in range(len(Life._fields))
@@ -90,8 +91,7 @@ def _lives(environments: Environments, folder: Path, rounds: int) -> list[Table]
 
 
 def _daemons(samples: Samples) -> Samples:
-    alone = ("bare asyncio", "bare uvloop", "uvicorn")
-    return {name: taken for name, taken in samples.items() if name not in alone}
+    return {name: taken for name, taken in samples.items() if name not in _FOREGROUND}
 
 
 def _life(

@@ -7,7 +7,6 @@ brackets instead: `interface=[::1]`. WHERE is a port number or, for unix, a path
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -153,17 +152,13 @@ def _read_fields(
 FIELD = r"(?s:(?:(?<==)\[[^\]]*\](?=:|\Z)|\\.|[^:])*)"
 
 
-@functools.cache
-def _field() -> re.Pattern[str]:
-    return re.compile(FIELD)  # most starts read no description
-
-
 def _split(description: str) -> list[str]:
     """The fields of a description; the escapes in them are left."""
+    pattern = re.compile(FIELD)  # here, and not above: most starts read no description
     fields = []
     end = -1
     while end < len(description):
-        field = _field().match(description, end + 1)
+        field = pattern.match(description, end + 1)
         assert field is not None  # it matches nothing at all, too
         fields.append(field.group())
         end = field.end()

@@ -59,7 +59,7 @@ class _Hooked(Persistent):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_misspelt_hooks(cls, HOOKS)
-        for hook in vars(cls).keys() & HOOKS:
+        for hook in filter(vars(cls).__contains__, HOOKS):
             # A coroutine per hook would need a queue per connection to keep their order,
             # and the back-pressure of each chunk would be lost in it: streams do it better.
             if _is_coroutine_function(vars(cls)[hook]):

@@ -65,8 +65,10 @@ def after(unfinished: Awaitable[None] | None, steps: Steps, cancel: bool) -> Ste
 
 def is_awaitable(result: Any) -> bool:
     """As `inspect.isawaitable`, which is asked, and imported, for what is seldom."""
-    if result is None or isinstance(result, Awaitable):
-        return result is not None
+    if result is None:
+        return False
+    if isinstance(result, Awaitable):
+        return True
     import inspect
 
     return inspect.isawaitable(result)

@@ -16,7 +16,7 @@ import pytest
 from tapkit import aliases, application, image, styles
 from tapkit.errors import ImageError
 from tapkit.image import classes, decompile, dumping, header, live, schema, tap
-from tapkit.image.classes import SavedClass
+from tapkit.image.classes import ClassSummary
 from tests.place import Place
 
 
@@ -68,10 +68,10 @@ GRAPH = {
 }
 
 TABLE = {
-    f"{__name__}.Account": SavedClass(2, 3, ("owner",)),
-    f"{__name__}.Slotted": SavedClass(1, None, ("left", "right")),
-    f"{__name__}.Secretive": SavedClass(1),
-    "datetime.date": SavedClass(1),
+    f"{__name__}.Account": ClassSummary(2, 3, ("owner",)),
+    f"{__name__}.Slotted": ClassSummary(1, None, ("left", "right")),
+    f"{__name__}.Secretive": ClassSummary(1),
+    "datetime.date": ClassSummary(1),
 }
 
 
@@ -107,7 +107,7 @@ def test_the_first_are_looked_at() -> None:
     accounts[classes.LOOKED_AT - 1].early = 1  # type: ignore[attr-defined]
     accounts[-1].late = 1  # type: ignore[attr-defined]
     (row,) = dumping.dumps(accounts).classes.values()
-    assert row == SavedClass(len(accounts), 3, ("early", "owner"))
+    assert row == ClassSummary(len(accounts), 3, ("early", "owner"))
 
 
 def test_limits() -> None:
@@ -141,8 +141,8 @@ def test_a_conversion_has_it_too() -> None:
     text = image.dumps(GRAPH["accounts"], "xml")
     made = image.convert(text.replace(b"</image>", b'<item new="shop.New"/></image>'), "pickle")
     assert image.inspect(made).classes == {
-        f"{__name__}.Account": SavedClass(2, 3, ("owner",)),
-        "shop.New": SavedClass(1),
+        f"{__name__}.Account": ClassSummary(2, 3, ("owner",)),
+        "shop.New": ClassSummary(1),
     }
 
 
@@ -199,4 +199,4 @@ def test_looking_changes_nothing() -> None:
     error = LateError("x")
     first, second = dumping.dumps([error]), dumping.dumps([error])
     assert first.payload == second.payload == pickle.dumps([error], 5)
-    assert dict(first.classes) == {f"{__name__}.LateError": SavedClass(1)}
+    assert dict(first.classes) == {f"{__name__}.LateError": ClassSummary(1)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import socket
 import subprocess
 import sys
@@ -128,13 +129,13 @@ def test_what_can_not_be_imported_is_left(monkeypatch: pytest.MonkeyPatch) -> No
     imported: list[str] = []
     monkeypatch.setattr(afterwards, "DELAY", 0.0)
     monkeypatch.setattr(afterwards, "MODULES", ("json", "no_such_module", "string"))
-    known = afterwards.importlib.import_module
+    known = importlib.import_module
 
     def importing(name: str) -> object:
         imported.append(name)
         return known(name)
 
-    monkeypatch.setattr(afterwards.importlib, "import_module", importing)
+    monkeypatch.setattr(importlib, "import_module", importing)
 
     async def main() -> None:
         afterwards.catch_up()

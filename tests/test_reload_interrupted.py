@@ -208,6 +208,15 @@ def between_ready_and_agreed(place: Place) -> tuple[int, psutil.Process, psutil.
     return port, old, new
 
 
+def old_goes_on(place: Place, port: int, old: psutil.Process) -> None:
+    """It says so, serves with its state, is the pidfile's, and stops when asked."""
+    wait_for("the failure", lambda: GOES_ON in place.log())
+    assert count_at(port) == 3
+    assert place.pid() == old.pid
+    settled(place, old.pid)
+    place.kill()
+
+
 @pytest.mark.slow
 def test_the_old_one_dies_before_it_agrees(place: Place) -> None:
     """The new one, which is ready, takes over by itself, with the state it was sent."""
@@ -228,12 +237,8 @@ def test_the_new_one_dies_before_the_old_agrees(place: Place) -> None:
     port, old, new = between_ready_and_agreed(place)
     new.kill()
     old.send_signal(signal.SIGCONT)
-    wait_for("the failure", lambda: GOES_ON in place.log())
+    old_goes_on(place, port, old)
     assert "the new process died before it took over (signal 9)" in place.log()
-    assert count_at(port) == 3
-    assert place.pid() == old.pid
-    settled(place, old.pid)
-    place.kill()
     assert "moody-shutdown.tap" in place.file_names()
 
 
@@ -245,8 +250,4 @@ def test_the_new_one_dies_when_the_old_has_agreed(place: Place) -> None:
     old.send_signal(signal.SIGCONT)
     wait_until_asleep(old)
     new.kill()
-    wait_for("the failure", lambda: GOES_ON in place.log())
-    assert count_at(port) == 3
-    assert place.pid() == old.pid
-    settled(place, old.pid)
-    place.kill()
+    old_goes_on(place, port, old)

@@ -26,7 +26,7 @@ _UNSAID = (type, types.FunctionType, types.ModuleType, types.CodeType)
 """What is saved by name, or as code: no class's instances to those who read the table."""
 
 
-class SavedClass(Record):
+class ClassSummary(Record):
     """What is known of a class without reading the image.
 
     Attributes:
@@ -70,7 +70,7 @@ def is_told(kind: type) -> bool:
     return not issubclass(kind, _UNSAID) and kind.__module__ != "builtins"
 
 
-def of_types(met: Iterable[Met]) -> dict[str, SavedClass]:
+def of_types(met: Iterable[Met]) -> dict[str, ClassSummary]:
     """The table of the types that a pickler has met."""
     return told(
         (qualified_name(each.kind), each.count, _version(each.kind), each.attributes)
@@ -78,26 +78,26 @@ def of_types(met: Iterable[Met]) -> dict[str, SavedClass]:
     )
 
 
-def told(rows: Iterable[tuple[str, int, int | None, Iterable[str]]]) -> dict[str, SavedClass]:
+def told(rows: Iterable[tuple[str, int, int | None, Iterable[str]]]) -> dict[str, ClassSummary]:
     """The table of names, counts, versions and attributes: the most frequent first, within the
     limits of a header."""
-    table: dict[str, SavedClass] = {}
+    table: dict[str, ClassSummary] = {}
     left = _MOST_CHARACTERS
     for name, count, version, attributes in sorted(rows, key=lambda row: -row[1]):
         names = sorted(attributes)[:MOST_ATTRIBUTES]
         left -= len(name) + sum(map(len, names))
         if len(table) == MOST_CLASSES or left < 0:
             break
-        table[name] = SavedClass(count, version, tuple(names))
+        table[name] = ClassSummary(count, version, tuple(names))
     return table
 
 
-def packed(rows: Mapping[str, SavedClass]) -> dict[str, list[Any]]:
+def packed(rows: Mapping[str, ClassSummary]) -> dict[str, list[Any]]:
     """The table as msgpack can hold it."""
     return {_text(n): [r.count, r.version, [*map(_text, r.attributes)]] for n, r in rows.items()}
 
 
-def unpacked(found: Any) -> dict[str, SavedClass]:
+def unpacked(found: Any) -> dict[str, ClassSummary]:
     """The table that `packed` made.
 
     Raises:
@@ -109,7 +109,7 @@ def unpacked(found: Any) -> dict[str, SavedClass]:
             raise ValueError("a class's numbers make no sense")
         if type(attributes) is not list or not all(type(each) is str for each in attributes):
             raise ValueError("a class's attributes make no sense")
-        rows[name] = SavedClass(count, version, tuple(attributes))
+        rows[name] = ClassSummary(count, version, tuple(attributes))
     return rows
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from tapkit import styles
 from tapkit.errors import ImageError, TapkitError, describe
 from tapkit.image import plain, refusals
-from tapkit.image.classes import SavedClass
+from tapkit.image.classes import ClassSummary
 from tapkit.image.collector import no_collector
 from tapkit.image.reducing import ReducingPickler
 from tapkit.names import innermost_place, qualified_name
@@ -31,7 +31,7 @@ class Pickled(Record):
     buffers: list[pickle.PickleBuffer]
     modules: list[str]
     by_value: bool
-    classes: dict[str, SavedClass]
+    classes: dict[str, ClassSummary]
 
 
 def dumps(

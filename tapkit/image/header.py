@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from tapkit import __version__, aliases
 from tapkit.errors import ImageError
 from tapkit.image import classes, requirements
-from tapkit.image.classes import SavedClass
+from tapkit.image.classes import ClassSummary
 from tapkit.image.leniency import allows_placeholders
 from tapkit.records import Record
 
@@ -55,7 +55,7 @@ class ImageInfo(Record):
     size: int = 0
     stored: int = 0
     buffers: tuple[tuple[int, bool], ...] = ()
-    classes: Mapping[str, SavedClass] = MappingProxyType({})
+    classes: Mapping[str, ClassSummary] = MappingProxyType({})
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {

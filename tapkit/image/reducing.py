@@ -91,7 +91,7 @@ class ReducingPickler(pickle.Pickler):
         by_c = all(getattr(kind, name) is getattr(object, name) for name in _REDUCING)
         return by_c and self.tells(kind) and is_taken_apart_by_known(kind)
 
-    def table(self) -> dict[str, classes.SavedClass]:
+    def table(self) -> dict[str, classes.ClassSummary]:
         """The classes of what was pickled, if they were counted."""
         if not self.counts:
             return {}

@@ -79,7 +79,7 @@ def table(image: Image) -> list[SavedClass]:
     return sorted(found.values(), key=lambda row: (-row.count, row.name))
 
 
-def for_header(image: Image) -> dict[str, classes.SavedClass]:
+def for_header(image: Image) -> dict[str, classes.ClassSummary]:
     """The table as a `.tap`'s header has it."""
     met = ((row.name, row.count, _version(row), row.attributes) for row in table(image))
     return classes.told(met)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
+
+from tapkit.run import lazily
 
 DELAY = 0.1  # seconds; those who waited for the start are served first
 
@@ -32,16 +33,11 @@ def catch_up() -> None:
 def at_once() -> None:
     """Import it now: before a fork, so that the children share it."""
     for name in MODULES:
-        _whole(name)
-
-
-def _whole(name: str) -> None:
-    """Import a module, and have it loaded if it puts that off."""
-    _ = importlib.import_module(name).__name__
+        lazily.import_whole(name)
 
 
 def _import_next(left: list[str]) -> None:
     with contextlib.suppress(ImportError):  # whoever needs it says what that means
-        _whole(left.pop())
+        lazily.import_whole(left.pop())
     if left:
         asyncio.get_running_loop().call_soon(_import_next, left)

@@ -12,6 +12,7 @@ no TLS for good.
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import sys
 import threading
@@ -43,6 +44,11 @@ def import_asyncio() -> None:
         import asyncio  # noqa: F401  # so that nobody else is the first
     finally:
         del sys.meta_path[0]
+
+
+def import_whole(name: str) -> None:
+    """Import a module, and have it loaded if it puts that off."""
+    _ = importlib.import_module(name).__name__
 
 
 class _Finder:

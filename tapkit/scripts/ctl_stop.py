@@ -93,10 +93,12 @@ def _signal(pidfile: str, limit: float, silent: DaemonError, save: bool) -> int:
     if pid is None:
         print("Nothing to stop: the daemon has just ended.")
         return EXIT_OK
+    if not pid:
+        raise silent
     with Ending(pid) as ending:
         # One that ends by itself does not answer either; a second signal would hurry it.
-        if not (pid and ending.wait(min(limit, ENDING_LIMIT))):
-            if not pid or not holding(pidfile, pid):
+        if not ending.wait(min(limit, ENDING_LIMIT)):
+            if not holding(pidfile, pid):
                 raise silent
             number = signal.SIGTERM if save else signal.SIGQUIT
             complain(PROGRAM, f"warning: {silent}; sending {number.name} to process {pid}")

@@ -22,6 +22,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from tapkit.errors import DaemonError
+from tapkit.run import lazily
 from tapkit.run.process import privileges
 
 STANDARD = (
@@ -92,7 +93,7 @@ LEFT_OUT = ("tapkit.scripts",)
 def all_that_may_be_needed() -> None:
     """Import it, and let C's library load what it loads by name."""
     for name in STANDARD:
-        _ = importlib.import_module(name).__name__  # one that puts its loading off is loaded
+        lazily.import_whole(name)
     for name in (*OPTIONAL, *_codecs(), *_own()):
         with contextlib.suppress(ImportError):  # an extra that is not installed
             importlib.import_module(name)

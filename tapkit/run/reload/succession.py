@@ -1,7 +1,7 @@
 """The new process of a hot restart: it takes over what its predecessor hands it.
 
 It was started by the same command line, with one end of a socket pair as an open descriptor,
-whose number is in `origin.VARIABLE`. What the two say is in `tapkit.run.reload.handover`.
+whose number is in `command_line.VARIABLE`. What the two say is in `tapkit.run.reload.handover`.
 """
 
 from __future__ import annotations
