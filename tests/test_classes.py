@@ -194,6 +194,13 @@ def test_one_that_moved_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert live.with_others(error, ["gone.Account"]) is error
 
 
+def test_a_name_that_is_part_of_another() -> None:
+    """The class that was told first hides none whose name it begins with."""
+    error = live.MissingNameError("the image needs a.BC, and a has no 'BC'")
+    told = live.with_others(error, ["a.BC", "a.B"])
+    assert str(told) == "the image needs a.BC, and a has no 'BC'; nor is there a.B"
+
+
 def test_looking_changes_nothing() -> None:
     """An exception has no `__dict__` before somebody looks: it has none afterwards."""
     error = LateError("x")

@@ -95,7 +95,12 @@ def with_others(error: MissingNameError, classes: Iterable[str]) -> MissingNameE
     """What is missing, and the other classes of the image that are: all at once."""
     from tapkit.image.labels import printable
 
-    others = [printable(name) for name in classes if name not in error.what and not _is_here(name)]
+    told_already = f" {error.what} ".replace(",", " ")  # a name may be part of another
+    others = [
+        printable(name)
+        for name in classes
+        if f" {name} " not in told_already and not _is_here(name)
+    ]
     if not others:
         return error
     told = ", ".join(others[:MOST_MISSING])
