@@ -167,6 +167,19 @@ def test_more_connections_than_are_heard(qotd: Place) -> None:
     assert asked(qotd, "status")["state"] == "running"
 
 
+def test_a_place_is_free_once_its_connection_is_closed(qotd: Place) -> None:
+    """Who was told that it is over may ask again at once, and is not too many."""
+    idle = [raw(qotd) for _ in range(control.MOST_CONNECTIONS - 1)]
+    try:
+        for _ in range(100):
+            with raw(qotd) as connection:
+                connection.sendall(protocol.frame(protocol.question("status", {})))
+                assert b"".join(iter(lambda: connection.recv(65536), b""))
+    finally:
+        for connection in idle:
+            connection.close()
+
+
 def is_full(place: Place) -> bool:
     try:
         asked(place, "status")

@@ -132,9 +132,7 @@ class ControlServer:
         if not self._may_ask(connection) or len(self._serving) >= MOST_CONNECTIONS:
             connection.close()
             return True
-        task = asyncio.get_running_loop().create_task(self._serve(daemon, connection))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+        self._serving.add(asyncio.get_running_loop().create_task(self._serve(daemon, connection)))
         return True
 
     def _may_ask(self, connection: socket.socket) -> bool:
@@ -156,6 +154,11 @@ class ControlServer:
         except (OSError, EOFError, DaemonError, asyncio.TimeoutError) as error:
             log.debug("a control connection ended early: %s", describe(error))
         finally:
+            # The place first, and not when the task is seen to be done: uvloop may accept in
+            # between, and who asks again at once would be one too many.
+            task = asyncio.current_task()
+            assert task is not None
+            self._serving.discard(task)
             connection.close()
 
     async def _answer(self, daemon: Daemon, message: dict[str, Any]) -> bytes:
