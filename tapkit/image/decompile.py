@@ -50,6 +50,7 @@ _OPERANDS = {BINGET: 1, LONG_BINGET: 4, BININT1: 1, BININT2: 2, SHORT_BINUNICODE
 
 LAST = Global("tapkit.styles", "last")
 SAME_NAME = (SAME.module, SAME.name)
+unpack_int = struct.Struct("<i").unpack_from
 unpack_double = struct.Struct(">d").unpack_from
 PLAIN_DICT = b"}\x94("  # EMPTY_DICT MEMOIZE MARK
 PLAIN_INSTANCE = b")\x81\x94}\x94("  # EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK
@@ -102,8 +103,8 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
     """The loop. What images are made of is done here, all else by `ACTIONS`.
 
     A function call an opcode would double the cost of the whole, a longer chain of tests
-    would add to it: the order is by frequency in images. An opcode that raises leaves its
-    position in the machine.
+    would add to it: so the tests are a tree, each branch of it ordered by frequency in images.
+    An opcode that raises leaves its position in the machine.
     """
     if type(machine.memo) is SparseDict:
         return _run_sparse(machine, position)
@@ -120,20 +121,58 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
                 if kind is not str and kind not in values:  # str: a key, mostly
                     met[id(found)] = found
                 position += 2
-            elif opcode == MEMOIZE:
-                memo.append(stack[-1])
-                position += 1
-            elif opcode == MARK:
-                below.append(stack)
-                stack = []
-                position += 1
-            elif opcode == SETITEMS and type(below[-1][-1]) is dict_ and not len(stack) & 1:
-                entries, stack = stack, below.pop()
-                stack[-1].extend(entries)
-                position += 1
+                continue
+            if opcode > BINGET:
+                if opcode == SETITEMS and type(below[-1][-1]) is dict_ and not len(stack) & 1:
+                    entries, stack = stack, below.pop()
+                    filled: list[Node] = stack[-1]  # a list: what a compiler can extend
+                    filled.extend(entries)
+                    position += 1
+                    continue
+                if opcode == LONG_BINGET:
+                    low = data[position + 1] | data[position + 2] << 8
+                    found = memo[low | data[position + 3] << 16 | data[position + 4] << 24]
+                    stack.append(found)
+                    kind = type(found)
+                    if kind is not str and kind not in values:
+                        met[id(found)] = found
+                    position += 5
+                    continue
+                if opcode == SHORT_BINUNICODE:
+                    end = position + 2 + data[position + 1]
+                    text = data[position + 2 : end].decode()
+                    stack.append(text)
+                    position = end
+                    if data[end] == MEMOIZE:  # as is behind most
+                        memo.append(text)
+                        position = end + 1
+                    continue
+                if opcode == EMPTY_DICT and data[position : position + 3] == PLAIN_DICT:
+                    state = dict_()
+                    memo.append(state)
+                    stack.append(state)
+                    below.append(stack)
+                    stack = []
+                    position += 3
+                    continue
+                if opcode == MEMOIZE:
+                    memo.append(stack[-1])
+                    position += 1
+                    continue
+                if opcode in (NEWTRUE, NEWFALSE):
+                    stack.append(opcode == NEWTRUE)
+                    position += 1
+                    continue
+            elif opcode == BUILD:
+                if type(stack[-2]) is Object and not stack[-2].steps:
+                    state = stack.pop()
+                    stack[-1].steps = [STATE, state]
+                    position += 1
+                    continue
             elif opcode == BININT2:
                 stack.append(data[position + 1] | data[position + 2] << 8)
                 position += 3
+                continue
             elif opcode == EMPTY_TUPLE:
                 if data[position : position + 6] == PLAIN_INSTANCE and type(stack[-1]) is Global:
                     stack[-1] = made = Object(NEWOBJ, stack[-1])
@@ -147,51 +186,33 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
                 else:
                     stack.append(())
                     position += 1
-            elif opcode == BUILD and type(stack[-2]) is Object and not stack[-2].steps:
-                state = stack.pop()
-                stack[-1].steps = [STATE, state]
-                position += 1
-            elif opcode == EMPTY_DICT and data[position : position + 3] == PLAIN_DICT:
-                state = dict_()
-                memo.append(state)
-                stack.append(state)
-                below.append(stack)
-                stack = []
-                position += 3
-            elif opcode == LONG_BINGET:
-                low = data[position + 1] | data[position + 2] << 8
-                found = memo[low | data[position + 3] << 16 | data[position + 4] << 24]
-                stack.append(found)
-                kind = type(found)
-                if kind is not str and kind not in values:  # str: a key, mostly
-                    met[id(found)] = found
-                position += 5
+                continue
             elif opcode == BININT1:
                 stack.append(data[position + 1])
                 position += 2
-            elif opcode == SHORT_BINUNICODE:
-                end = position + 2 + data[position + 1]
-                text = data[position + 2 : end].decode()
-                stack.append(text)
-                position = end
-                if data[end] == MEMOIZE:  # as is behind most
-                    memo.append(text)
-                    position = end + 1
+                continue
+            elif opcode == BININT and position + 5 <= len(data):
+                stack.append(unpack_int(data, position + 1)[0])
+                position += 5
+                continue
+            elif opcode == MARK:
+                below.append(stack)
+                stack = []
+                position += 1
+                continue
             elif opcode == NONE:
                 stack.append(None)
                 position += 1
+                continue
             elif opcode == BINFLOAT and position + 9 <= len(data):
                 stack.append(unpack_double(data, position + 1)[0])
                 position += 9
-            elif opcode in (NEWTRUE, NEWFALSE):
-                stack.append(opcode == NEWTRUE)
-                position += 1
+                continue
             elif opcode == STOP:
                 return position + 1
-            else:
-                machine.stack = stack
-                position = actions[opcode](machine, position + 1)
-                stack = machine.stack
+            machine.stack = stack
+            position = actions[opcode](machine, position + 1)
+            stack = machine.stack
     finally:
         machine.stack = stack
         machine.position = position

@@ -37,7 +37,8 @@ _RESERVED: Final = frozenset(
     {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "BaseExceptionGroup", "EncodingWarning"}
     | {"ExceptionGroup", "PythonFinalizationError"}
 )
-_LONGEST: Final = 40
+LONGEST: Final = 40
+"""Characters of a name, but for its number."""
 _USUAL: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[ _][A-Za-z0-9]+)*").fullmatch
 _ODD = re.compile(r"[^A-Za-z0-9_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -69,15 +70,23 @@ class Names:
 
 def identifier(hint: str) -> str:
     """`hint` with what no name may have taken out; `thing` where that leaves nothing."""
-    if len(hint) <= _LONGEST and _USUAL(hint):
+    if len(hint) <= LONGEST and _USUAL(hint):
         stem = hint.replace(" ", "_")
     else:
-        stem = _ODD.sub("_", hint[: 2 * _LONGEST]).strip("_")[:_LONGEST].rstrip("_")
+        stem = _ODD.sub("_", hint[: 2 * LONGEST]).strip("_")[:LONGEST].rstrip("_")
         if not stem:
             return "thing"
         if stem[0].isdigit():
             return f"n{stem}"
     return f"{stem}_" if stem in _RESERVED else stem
+
+
+def numbered_start(base: str) -> str:
+    """What `identifier` makes of `base` where digits follow it, and nothing else, up to LONGEST.
+
+    "" if that depends on more than `base`, or may not be told so quickly.
+    """
+    return base.replace(" ", "_") if _USUAL(f"{base}1") else ""  # no reserved name ends in a digit
 
 
 def hint_of(node: Node, container: str) -> str:
@@ -92,7 +101,7 @@ def hint_of(node: Node, container: str) -> str:
 def class_hint(call: Global) -> str:
     """The name of a class or function as the name of a thing: TCPServer, `tcp_server`."""
     name = call.name.rpartition(".")[2]
-    return _HUMP.sub("_", name[: 2 * _LONGEST]).lower()
+    return _HUMP.sub("_", name[: 2 * LONGEST]).lower()
 
 
 def root_hint(root: Node) -> str:

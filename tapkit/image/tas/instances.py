@@ -15,7 +15,7 @@ from tapkit.image.tas.atoms import CONSTANTS, write_int
 from tapkit.image.tas.attributes import attributes_only
 from tapkit.image.tas.events import DICT
 from tapkit.image.tas.layout import SHORT, WIDTH, Expr, Group, fits, flat_of, lay, quoted
-from tapkit.image.tas.shapes import SMALL, Leaf, Shape, Template
+from tapkit.image.tas.shapes import SMALL, Leaf, Shape, Template, part_of
 from tapkit.image.tas.variables import Stem
 from tapkit.image.tas.words import LINKS
 
@@ -57,7 +57,7 @@ class Instances:
         ):
             self._write_special(node, shape, hint)
             return
-        values: list[Any] = list(shape.fields(state.copy()))
+        values: list[Any] = part_of(state, shape.values)
         quotes = True
         for at in shape.strings:
             text: str = values[at]
@@ -77,7 +77,7 @@ class Instances:
                 if type(value) is DICT or type(value) is list:
                     found = self._leaf(shape, at, value)
                 if found is None:
-                    found = self._part(shape.words[at], value)
+                    found = self._part(shape.names[at], value)
                     broken = broken or "\n" in found
             values[at] = found
         for at in shape.ints:
@@ -85,10 +85,12 @@ class Instances:
             values[at] = str(number) if -SMALL < number < SMALL else write_int(number)
         for at in shape.bools:
             values[at] = "True" if values[at] else "False"
+        for at in shape.nones:
+            values[at] = "None"
         for at in shape.floats:
             value = values[at]
             small = -_PLAIN < value < _PLAIN
-            values[at] = repr(value) if small else self._part(shape.words[at], value)
+            values[at] = repr(value) if small else self._part(shape.names[at], value)
         shell = key in survey.shells
         template = shape.templates[shell + shell + quotes] or self._template(shape, shell, quotes)
         if shell:
@@ -100,8 +102,7 @@ class Instances:
         if shape.links:
             self._linked[survey.links.turns[self._turn]] = name
             self._turn += 1
-        values[0] = name
-        writer.blocks.append(_filled(template, values, broken))
+        writer.blocks.append(_filled(template, name, values, broken))
 
     def _taken(self, node: Node) -> str | None:
         """The variable of a node; what is met once gives it away, so that `names` stays small."""
@@ -109,7 +110,10 @@ class Instances:
         key: Any = id(node)
         if met is None or key in met or key in self.survey.links.odd:
             return self.names.get(key)
-        return self.names.pop(key, None)
+        name = self.names.get(key)
+        if name is not None:
+            del self.names[key]  # and no `pop`, which a compiler calls as any method
+        return name
 
     def _prepare(self, shape: Shape) -> Stem:
         """Work out what all instances of a shape have in common."""
@@ -141,7 +145,7 @@ class Instances:
             flat = _flat(value)
             if flat is not None and leaf is None and type(value) is Dict:
                 shape.leaves[at] = _leaf_like(value)
-        if flat is None or len(_INDENT) + len(shape.words[at]) + len(flat) + 2 > WIDTH:
+        if flat is None or len(_INDENT) + len(shape.names[at]) + len(flat) + 2 > WIDTH:
             return None
         return flat
 
@@ -290,27 +294,28 @@ def _leaf_like(node: Dict) -> Leaf | None:
     return Leaf(keys, [f'"{key}"' for key in keys])
 
 
-def _filled(template: Template, values: list[str], broken: bool) -> str:
+def _filled(template: Template, name: str, values: list[str], broken: bool) -> str:
     """A statement from its template. `broken`: a part has several lines."""
     if broken or template.wide:
-        text = _joined(template.exploded, values)
+        text = _joined(template.exploded, name, values)
         if not broken and len(text) - template.more <= WIDTH:
-            line = _joined(template.flat, values)
+            line = _joined(template.flat, name, values)
             if fits(line):
                 template.wide = False
                 return line
         return text
-    text = _joined(template.flat, values)
+    text = _joined(template.flat, name, values)
     if len(text) > WIDTH or not (text.isascii() or fits(text)):
         template.wide = True
-        text = _joined(template.exploded, values)
+        text = _joined(template.exploded, name, values)
     return text
 
 
-def _joined(pieces: list[str], values: list[str]) -> str:
-    """Pieces with the values in their holes."""
+def _joined(pieces: list[str], name: str, values: list[str]) -> str:
+    """Pieces with a variable and values in their holes."""
     filled = pieces.copy()
-    filled[1::2] = values
+    filled[1] = name
+    filled[3::2] = values
     return "".join(filled)
 
 

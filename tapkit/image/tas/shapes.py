@@ -21,6 +21,11 @@ SMALL: Final = 10_000_000_000_000_000
 """What is below is written as a decimal without an exponent, whether int or float."""
 _PLAIN = frozenset({str, int, float, bool, _NONE})  # how they are written is soon told
 _HOLE = "\0"
+NAMES: Final = slice(0, None, 2)
+VALUES: Final = slice(1, None, 2)
+part_of: Final[Callable[[list[Node], slice], list[Node]]] = list.__getitem__
+"""A slice of a state. In brackets it would cost twice that: a subclass is asked for its method."""
+
 Getter = Callable[[Sequence[Node]], Sequence[Node]]
 
 
@@ -98,12 +103,10 @@ class Shape:
         names: the attributes.
         walked: gets, from a state, the values that the survey looks at; None: there are none.
         referring: the positions of these values in the state.
-        fields: gets the fields of a template from a state: something in the variable's place,
-            and all values but None.
-        words: the attributes of the fields.
-        strings, ints, bools, floats, others: numbers of the fields that are that.
+        values: where in a state the values are.
+        strings, ints, bools, nones, floats, others: numbers of the values that are that.
         odd: those of `others` and `strings`.
-        leaves: by the number of a field, what a dict there looked like.
+        leaves: by the number of a value, what a dict there looked like.
         stem: what the variables are called whose objects have no other name; None at first.
         takes_links: whether its instances may get attributes later, None at first.
         special: whether its class may have a spelling of its own.
@@ -112,7 +115,7 @@ class Shape:
     """
 
     __slots__ = (
-        *("bools", "call", "fields", "floats", "ints", "kinds", "leaves", "links", "names", "odd"),
+        *("bools", "call", "floats", "ints", "kinds", "leaves", "links", "names", "nones", "odd"),
         *(
             "others",
             "referring",
@@ -123,7 +126,7 @@ class Shape:
             "templates",
             "unlinked",
         ),
-        *("walked", "words"),
+        *("values", "walked"),
     )
 
     def __init__(
@@ -133,17 +136,16 @@ class Shape:
         self.names = names
         self.kinds = kinds
         self.links = links
-        filled = [at for at, kind in enumerate(kinds) if kind is not _NONE]
-        self.fields = getter([0, *[2 * at + 1 for at in filled]])
-        self.words = ["", *[names[at] for at in filled]]
-        numbered = [(number, kinds[at]) for number, at in enumerate(filled, 1)]
+        self.values = slice(1, 2 * len(names), 2)
+        numbered = list(enumerate(kinds))
         self.strings = [number for number, kind in numbered if kind is str]
         self.ints = [number for number, kind in numbered if kind is int]
         self.bools = [number for number, kind in numbered if kind is bool]
+        self.nones = [number for number, kind in numbered if kind is _NONE]
         self.floats = [number for number, kind in numbered if kind is float]
         self.others = [number for number, kind in numbered if kind not in _PLAIN]
         self.odd = sorted([*self.strings, *self.others])
-        self.leaves: list[Leaf | None] = [None] * len(self.words)
+        self.leaves: list[Leaf | None] = [None] * len(names)
         self.referring = [2 * at + 1 for at, kind in enumerate(kinds) if kind not in ATOMS]
         self.walked = getter(self.referring) if self.referring else None
         self.stem: Stem | None = None
@@ -178,7 +180,7 @@ class Shape:
         words = [first]
         for name, kind in zip(self.names, self.kinds, strict=True):
             quote = '"' if quotes and kind is str else ""
-            words.append(f"{name}={'None' if kind is _NONE else quote + _HOLE + quote}")
+            words.append(f"{name}={quote}{_HOLE}{quote}")
         made = self.templates[2 * shell + quotes] = Template(opening, words)
         return made
 

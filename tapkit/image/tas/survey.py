@@ -61,7 +61,7 @@ from tapkit.image.tas.events import (
     is_whole,
 )
 from tapkit.image.tas.links import Links
-from tapkit.image.tas.shapes import Shape, Shapes
+from tapkit.image.tas.shapes import NAMES, VALUES, Shape, Shapes, part_of
 from tapkit.image.tas.words import ClassName
 
 _BEGUN: Final = frozenset({list, Dict, Set})  # these can be there before what is in them
@@ -248,10 +248,10 @@ class Survey:
         if type(state) is not DICT or type(call) is not Global or key in self._seen:
             return None
         shape = self.shapes.last.get(id(call))
-        parts: list[Node] = state.copy()  # a list, not a subclass, is sliced at half the cost
-        kinds = [type(value) for value in parts[1::2]]
+        values: list[Node] = part_of(state, VALUES)
+        kinds = [type(value) for value in values]
         try:
-            if shape is None or shape.kinds != kinds or shape.names != parts[::2]:
+            if shape is None or shape.kinds != kinds or shape.names != part_of(state, NAMES):
                 shape = self.shapes.of(call, state)
         except BytesWarning:  # `python -bb`, and a key that is no string
             shape = self.shapes.of(call, state)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tapkit.image.naming import class_hint, identifier
+from tapkit.image.naming import LONGEST, class_hint, identifier, numbered_start
 from tapkit.image.nodes import Global
 
 _MOST = 10_000  # hints that are remembered
-_DIGITS = 18  # of a number that may have been handed out
+_DIGITS = "0123456789"
+_LONGEST_NUMBER = 18  # digits of a number that may have been handed out
 
 
 class Stem:
@@ -36,6 +37,7 @@ class Variables:
         self._taken = taken
         self._stems: dict[str, Stem] = {}  # of hints and stems that came twice
         self._hints: dict[int, str] = {}
+        self._starts: dict[str, str] = {}  # of hints that end in a number, what comes before it
 
     def stem_of_class(self, call: Global) -> Stem:
         """For objects that have no name but their class's: what `next` takes."""
@@ -53,23 +55,35 @@ class Variables:
         known = self._stems.get(hint)
         if known is not None:
             return self.next(known)
-        text = identifier(hint)
+        base = hint.rstrip(_DIGITS)
+        start = self._start(base) if len(base) < len(hint) <= LONGEST else ""
+        text = start + hint[len(base) :] if start else identifier(hint)
         taken = self._taken
         size = len(taken)
-        if not (text[-1].isdigit() and self._is_numbered(text)):
+        may_be = start in self._stems if start else text[-1].isdigit()
+        if not (may_be and self._is_numbered(text)):
             taken.add(text)
         if len(taken) > size:
             return text
         return self.next(self._stem(hint, text, 1))
 
+    def _start(self, base: str) -> str:
+        """`numbered_start`, remembered: `user 1`, `user 2`, ... are many."""
+        start = self._starts.get(base)
+        if start is None:
+            start = numbered_start(base)
+            if len(self._starts) < _MOST:
+                self._starts[base] = start
+        return start
+
     def _is_numbered(self, text: str) -> bool:
         """Whether a name was handed out by `next`, which notes no more than the last number."""
-        base = text.rstrip("0123456789")
+        base = text.rstrip(_DIGITS)
         stem = self._stems.get(base)
         if stem is None or stem.text != base:
             return False
         digits = text[len(base) :]
-        return digits[0] != "0" and len(digits) < _DIGITS and 1 < int(digits) <= stem.count
+        return digits[0] != "0" and len(digits) < _LONGEST_NUMBER and 1 < int(digits) <= stem.count
 
     def next(self, stem: Stem) -> str:
         """The next name with a stem."""
