@@ -313,6 +313,14 @@ HAND_MADE = {
     "ADDITEMS": (b"\x8f(K\x01\x90.", Set([1])),
     "FROZENSET": (b"(K\x01\x91.", FrozenSet([1])),
     "no PROTO, no FRAME": ("N.", None),
+    # Dicts that are being filled when something else happens to them; each has been met twice.
+    "SETITEMS inside": (b"}\x94(K\x01h\x00(K\x02K\x03u0NK\x04K\x05u.", Dict([2, 3, 1, None, 4, 5])),
+    "SETITEM inside": (b"}\x94(h\x00K\x02K\x03s0K\x04K\x05u.", Dict([2, 3, 4, 5])),
+    "a mark taken by TUPLE": (b"}\x94(K\x01K\x02th\x00\x86.", ((1, 2), Dict())),
+    "a mark taken by LIST": (b"}\x94(K\x01K\x02lh\x00\x86.", ([1, 2], Dict())),
+    "a mark popped": (b"}\x94(K\x01K\x021.", Dict()),
+    "STOP before SETITEMS": (b"}\x94(K\x01h\x00.", Dict()),
+    "SETITEMS twice": (b"}\x94(K\x01K\x02u(K\x03h\x000Nu.", Dict([1, 2, 3, None])),
 }
 
 
@@ -570,6 +578,10 @@ def test_bombs_are_defused() -> None:
     again = b"cm\nC\n\x94)\x81\x94" + b"h\x00)\x810h\x01" * 5_000 + b"."
     with pytest.raises(ImageError, match="again and again"):
         decompile(again)
+    deep_in = (
+        b"}\x94" + b"}\x94(" * 20_000 + b"h\x00(NNu0" * 20_000 + b"N" + b"Nu" * 20_000 + b"\x86."
+    )
+    assert len(decompile(deep_in).root[0]) == 40_000
     far = b"]r\xff\xff\xff\xff."
     assert decompile(far).root == []
     assert time.process_time() - began < 10

@@ -86,6 +86,7 @@ def do_appends(m: Machine, position: int) -> int:
 def do_setitem(m: Machine, position: int) -> int:
     content = m.stack.pop()
     key = m.stack.pop()
+    m.beware_of(m.stack[-1])
     extend(m.stack[-1], [key, content], Dict, ENTRIES)
     return position
 
@@ -93,6 +94,7 @@ def do_setitem(m: Machine, position: int) -> int:
 def do_setitems(m: Machine, position: int) -> int:
     entries = m.take_marked()
     _even(entries)
+    m.beware_of(m.stack[-1])
     extend(m.stack[-1], entries, Dict, ENTRIES)
     return position
 

@@ -9,7 +9,15 @@ from typing import Any, Final, NoReturn
 
 from tapkit.errors import ImageError
 from tapkit.image.actions import SAME
-from tapkit.image.machine import Machine, RefusedError, SparseDict, SparseMemoError, TruncatedError
+from tapkit.image.machine import (
+    FilledInsideError,
+    Machine,
+    RefusedError,
+    SparseDict,
+    SparseMemoError,
+    TruncatedError,
+    own,
+)
 from tapkit.image.nodes import (
     AGAIN,
     ATOMS,
@@ -73,10 +81,10 @@ def decompile(data: bytes, buffers: Iterable[Any] | None = None) -> Image:
     """
     data = bytes(data)
     kept = None if buffers is None else list(buffers)
-    machine = Machine(data, [], kept)
+    machine = Machine(data, [], kept, in_place=True)
     try:
         position = _run(machine)
-    except SparseMemoError:
+    except (SparseMemoError, FilledInsideError):
         machine = Machine(data, SparseDict(), kept)
         position = _run(machine)
     if position != len(data):
@@ -104,7 +112,8 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
 
     A function call an opcode would double the cost of the whole, a longer chain of tests
     would add to it: so the tests are a tree, each branch of it ordered by frequency in images.
-    An opcode that raises leaves its position in the machine.
+    A dict that is filled from the start is filled in place: it is itself the stack above its
+    MARK, until SETITEMS. An opcode that raises leaves its position in the machine.
     """
     if type(machine.memo) is SparseDict:
         return _run_sparse(machine, position)
@@ -126,7 +135,10 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
                 if opcode == SETITEMS and type(below[-1][-1]) is dict_ and not len(stack) & 1:
                     entries, stack = stack, below.pop()
                     filled: list[Node] = stack[-1]  # a list: what a compiler can extend
-                    filled.extend(entries)
+                    if filled is not entries:  # which were no list of their own
+                        machine.stack = stack
+                        machine.beware_of(filled)
+                        filled.extend(entries)
                     position += 1
                     continue
                 if opcode == LONG_BINGET:
@@ -152,7 +164,7 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
                     memo.append(state)
                     stack.append(state)
                     below.append(stack)
-                    stack = []
+                    stack = state
                     position += 3
                     continue
                 if opcode == MEMOIZE:
@@ -181,7 +193,7 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
                     memo.append(state)
                     stack.append(state)
                     below.append(stack)
-                    stack = []
+                    stack = state
                     position += 6
                 else:
                     stack.append(())
@@ -269,7 +281,7 @@ def _image(machine: Machine) -> Image:
         _fail(machine, "the stack is empty")
     root = machine.stack.pop()
     # What is left on the stack is lost to the unpickler as well, but was made all the same.
-    left = [node for stack in (*machine.below, machine.stack) for node in stack]
+    left = [node for stack in (*machine.below, machine.stack) for node in own(stack)]
     for again in machine.rebuilt:
         _forget_pointless(again)
     names = set(machine.names)

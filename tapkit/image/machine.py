@@ -6,7 +6,9 @@ import _compat_pickle
 from collections.abc import Iterable
 from typing import Any
 
-from tapkit.image.nodes import Global, Node, Object
+from tapkit.image.nodes import Dict, Global, Node, Object
+
+_MOST_LOOKS = 10_000_000  # half a second; only a hostile pickle needs more than some thousands
 
 
 class RefusedError(Exception):
@@ -22,6 +24,10 @@ class TruncatedError(RefusedError):
 
 class SparseMemoError(Exception):
     """An id was given out of order: the machine must start again with a memo that allows it."""
+
+
+class FilledInsideError(Exception):
+    """A dict is filled while it is being filled: the machine must start again, not in place."""
 
 
 class SparseDict(dict[int, Node]):
@@ -49,9 +55,14 @@ class Machine:
         takes_back: whether anything was popped or duplicated, so that `met` says too much or
             too little of what is shared.
         rebuilt: objects made twice for a cycle through their arguments.
+        in_place: whether the stack above a MARK may be the Dict beneath it, which so needs not
+            be filled any more at the end. Else what is above a MARK is a list of its own.
+        looked: how many stacks `beware_of` has looked at.
     """
 
-    def __init__(self, data: bytes, memo: Any, buffers: Iterable[Any] | None):
+    def __init__(
+        self, data: bytes, memo: Any, buffers: Iterable[Any] | None, in_place: bool = False
+    ):
         self.data = data
         self.stack: list[Node] = []
         self.below: list[list[Node]] = []
@@ -65,6 +76,8 @@ class Machine:
         self.takes_back = False
         self.buffers = None if buffers is None else iter(buffers)
         self.taken = 0
+        self.in_place = in_place
+        self.looked = 0
 
     def take_marked(self) -> list[Node]:
         """What is above the last MARK, which goes."""
@@ -72,7 +85,20 @@ class Machine:
         if not self.below:
             raise RefusedError("there is no mark")
         self.stack = self.below.pop()
-        return marked
+        return own(marked)
+
+    def beware_of(self, target: Node) -> None:
+        """Make sure that a Dict which is to be filled now is not being filled in place.
+
+        Raises:
+            FilledInsideError: it is, which no pickler does; or it would take too long to know.
+        """
+        # Where it is filled in place it could only be met again by fetching it.
+        if not self.in_place or id(target) not in self.met:
+            return
+        self.looked += len(self.below)
+        if self.looked > _MOST_LOOKS or any(target is each for each in (*self.below, self.stack)):
+            raise FilledInsideError
 
     def named(self, module: Any, name: Any) -> Global:
         """The Global for a name in the stream, Python 2's names made Python 3's."""
@@ -88,3 +114,12 @@ class Machine:
         if found is None:
             found = self.names[module, name] = Global(module, name)
         return found
+
+
+def own(marked: list[Node]) -> list[Node]:
+    """What is above a MARK as a list of its own, if it is about to fill a Dict in place."""
+    if type(marked) is not Dict:
+        return marked
+    found = list(marked)
+    marked.clear()
+    return found
