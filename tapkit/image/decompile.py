@@ -178,7 +178,8 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
             elif opcode == BUILD:
                 if type(stack[-2]) is Object and not stack[-2].steps:
                     state = stack.pop()
-                    stack[-1].steps = [STATE, state]
+                    made: Object = stack[-1]
+                    made.steps = [STATE, state]
                     position += 1
                     continue
             elif opcode == BININT2:
@@ -187,7 +188,7 @@ def _run_from(machine: Machine, position: int) -> int:  # noqa: C901  # see belo
                 continue
             elif opcode == EMPTY_TUPLE:
                 if data[position : position + 6] == PLAIN_INSTANCE and type(stack[-1]) is Global:
-                    stack[-1] = made = Object(NEWOBJ, stack[-1])
+                    made = stack[-1] = Object(NEWOBJ, stack[-1])
                     memo.append(made)
                     state = dict_()
                     memo.append(state)

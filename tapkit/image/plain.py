@@ -28,7 +28,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from tapkit.image import classes
+from tapkit.image import classes, overriding
 from tapkit.image.reducing import (
     IN_C,
     PROTOCOL,
@@ -60,11 +60,9 @@ class PlainPickler(ReducingPickler):
     ):
         super().__init__(file, reducer_for, buffer_callback)
         self.met = _Types(self._met)
-
-    def reducer_override(self, obj: Any) -> Any:
-        """What C asks about each object it has not memoised, save exact built-in types."""
-        hook = self.met[type(obj)].hook
-        return NotImplemented if hook is None else hook(obj)
+        # What C asks about each object it has not memoised, save exact built-in types
+        ask = overriding.counting if self.counts else overriding.asking
+        self.reducer_override = ask(self.met)  # type: ignore[method-assign]
 
     def _met(self, kind: type) -> classes.Met:
         hook = self._hook(kind)
@@ -107,13 +105,6 @@ class CountingPickler(PlainPickler):
     """The same, and it counts: for a `.tap`, whose header has the table of classes."""
 
     counts = True
-
-    def reducer_override(self, obj: Any) -> Any:
-        """As PlainPickler's. (Calling that would cost as much as all else here.)"""
-        met = self.met[type(obj)]
-        met.count += 1
-        hook = met.hook
-        return NotImplemented if hook is None else hook(obj)
 
 
 class _Types(dict[type, classes.Met]):

@@ -23,6 +23,8 @@ MAKE = "make"  # an object, none of its steps
 STEP = "step"  # one step of an object
 DISCARD = "discard"  # a call whose result nobody wants
 
+_FEW = 10  # insertions that cost less than a copy of the list
+
 FILLED = {  # what its call can be given along: the one step that is spelt in it
     ("collections", "deque"): ITEMS,
     ("collections", "OrderedDict"): ENTRIES,
@@ -77,7 +79,11 @@ def dropped_in(node: Object, depth: int) -> Object | None:
 
 
 def inserted(items: list[Any], positions: list[int], new: Sequence[Any]) -> list[Any]:
-    """A list with each new item before what was at its position."""
+    """A list with each new item before what was at its position; it may be the same list."""
+    if len(positions) <= _FEW:
+        for position, item in zip(reversed(positions), reversed(new), strict=True):
+            items.insert(position, item)
+        return items
     found: list[Any] = []
     done = 0
     for position, item in zip(positions, new, strict=True):

@@ -312,11 +312,10 @@ def _filled(template: Template, name: str, values: list[str], broken: bool) -> s
 
 
 def _joined(pieces: list[str], name: str, values: list[str]) -> str:
-    """Pieces with a variable and values in their holes."""
-    filled = pieces.copy()
-    filled[1] = name
-    filled[3::2] = values
-    return "".join(filled)
+    """Pieces with a variable and values in their holes, where they stay till the next ones come."""
+    pieces[1] = name
+    pieces[3::2] = values
+    return "".join(pieces)
 
 
 def attributes(writer: Writer, state: Dict, links: Collection[int] = ()) -> list[tuple[str, Expr]]:

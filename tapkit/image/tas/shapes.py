@@ -79,7 +79,7 @@ class Leaf:
         keys = self._keys
         if len(node) != 2 * len(keys):
             return None
-        found = self._pieces.copy()
+        found = self._pieces
         at = 0
         for known in keys:
             key, number = node[at], node[at + 1]

@@ -228,8 +228,12 @@ class Survey:
                     self._leave(holder)
                 else:
                     if opened:
-                        opened.pop(id(holder), None)
-                        opened.pop(id(holder.steps[1]), None)
+                        key = id(holder)
+                        if key in opened:
+                            del opened[key]
+                        key = id(holder.steps[1])
+                        if key in opened:
+                            del opened[key]
                     order.append(holder)
                     looks.append(holder_shape if turn < 0 else links.closed(holder_shape, turn))
                     hinted.append(holder_hint)
@@ -245,7 +249,10 @@ class Survey:
             return None
         call, state = node.call, steps[1]
         key: Any = id(state)
-        if type(state) is not DICT or type(call) is not Global or key in self._seen:
+        if type(state) is not DICT or type(call) is not Global:
+            return None
+        again = self.met is None or key in self.met
+        if again and key in self._seen:
             return None
         shape = self.shapes.last.get(id(call))
         values: list[Node] = part_of(state, VALUES)
@@ -255,7 +262,7 @@ class Survey:
                 shape = self.shapes.of(call, state)
         except BytesWarning:  # `python -bb`, and a key that is no string
             shape = self.shapes.of(call, state)
-        if shape is not None and (self.met is None or key in self.met):
+        if shape is not None and again:
             self._seen.add(key)
             self.has_variables = True
         return shape

@@ -127,7 +127,7 @@ class Writer:
     def _encode(self) -> None:
         """Make bytes of the statements so far, while they are few and near."""
         if self.blocks:
-            self._sink.put("\n\n" + "\n\n".join(self.blocks))
+            self._sink.put("\n\n".join(["", *self.blocks]))
             self.blocks.clear()
 
     # -- naming and placing
