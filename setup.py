@@ -10,7 +10,6 @@ from setuptools import setup
 
 IMAGE = """
     nodes machine literals actions popped opcodes decompile encoded assemble naming
-    overriding
     tax/builder tax/learned tax/line tax/patterns tax/plans tax/quick tax/rows tax/simple tax/tags
     tax/taking tax/writer
     tas/events tas/fast tas/instances tas/links tas/patterns tas/shapes tas/survey tas/tokens

@@ -4,12 +4,14 @@ import builtins
 import keyword
 import re
 import time
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tapkit.image.naming import Names, identifier, names, root_hint, shared
 from tapkit.image.nodes import NEWOBJ, STATE, Dict, Global, Image, Object
+from tapkit.image.tas.variables import Variables
 
 NCNAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
@@ -126,3 +128,29 @@ def test_nodes_deep_and_wide_are_named_in_linear_time():
     given = names(Image(inner))
     assert len(set(given.values())) == len(given) == 20_000
     assert time.process_time() - began < 4
+
+
+HINTS = (
+    *("box", "box1", "box2", "box 1", "box12", "box22", "box_", "box_1", "box_01", "boxé1", "box٣"),
+    *("list", "list_", "list_2", "list2", "user 1", "user_1", "user1", "1", "12", "_1", "b-1"),
+    "x" * 39,
+)
+
+
+def test_variables_have_the_names_that_all_have():
+    """What is remembered of many numbered names makes no difference, and none is given twice."""
+    for seed in range(2000):
+        check_variables(Random(seed))
+
+
+def check_variables(random):
+    pool = random.sample(HINTS, random.randint(1, 4))
+    hints = random.choices(pool, k=random.randint(1, 80))
+    hints = [f"{hint}{random.randint(0, 30)}" if random.random() < 0.1 else hint for hint in hints]
+    known = {"box3", "user_2", "list_4"}
+    variables, usual = Variables(set(known)), Names(known)
+    found = [variables.give(hint) for hint in hints]
+    assert found == [usual.give(hint) for hint in hints]
+    stem = variables.stem_of_class(Global("m", "Box"))
+    found += [variables.next(stem) for _ in range(30)]
+    assert len(set(found) | known) == len(found) + len(known)

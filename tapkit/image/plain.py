@@ -28,7 +28,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from tapkit.image import classes, overriding
+from tapkit.image import classes
 from tapkit.image.reducing import (
     IN_C,
     PROTOCOL,
@@ -61,7 +61,7 @@ class PlainPickler(ReducingPickler):
         super().__init__(file, reducer_for, buffer_callback)
         self.met = _Types(self._met)
         # What C asks about each object it has not memoised, save exact built-in types
-        ask = overriding.counting if self.counts else overriding.asking
+        ask = _counting if self.counts else _asking
         self.reducer_override = ask(self.met)  # type: ignore[method-assign]
 
     def _met(self, kind: type) -> classes.Met:
@@ -99,6 +99,31 @@ class PlainPickler(ReducingPickler):
 def _ensure_headroom(obj: Any) -> Any:
     isinstance(None, _NESTED)
     return NotImplemented
+
+
+def _asking(met: dict[type, classes.Met]) -> Callable[[object], Any]:
+    """A `reducer_override` that asks the hook of an object's type.
+
+    A function that closes over the types, and no method: it costs a tenth less.
+    """
+
+    def reducer_override(obj: object) -> Any:
+        hook = met[type(obj)].hook
+        return NotImplemented if hook is None else hook(obj)
+
+    return reducer_override
+
+
+def _counting(met: dict[type, classes.Met]) -> Callable[[object], Any]:
+    """The same, and it counts. (One that asked the other would cost as much as all else here.)"""
+
+    def reducer_override(obj: object) -> Any:
+        known = met[type(obj)]
+        known.count += 1
+        hook = known.hook
+        return NotImplemented if hook is None else hook(obj)
+
+    return reducer_override
 
 
 class CountingPickler(PlainPickler):

@@ -88,9 +88,9 @@ class Instances:
         for at in shape.nones:
             values[at] = "None"
         for at in shape.floats:
-            value = values[at]
-            small = -_PLAIN < value < _PLAIN
-            values[at] = repr(value) if small else self._part(shape.names[at], value)
+            real: float = values[at]
+            small = -_PLAIN < real < _PLAIN
+            values[at] = repr(values[at]) if small else self._part(shape.names[at], values[at])
         shell = key in survey.shells
         template = shape.templates[shell + shell + quotes] or self._template(shape, shell, quotes)
         if shell:

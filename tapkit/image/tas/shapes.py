@@ -8,7 +8,6 @@ but for its variable and values, on a line and exploded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import Any, Final
 
 from tapkit.image.nodes import ATOMS, Dict, Global, Node
@@ -25,8 +24,6 @@ NAMES: Final = slice(0, None, 2)
 VALUES: Final = slice(1, None, 2)
 part_of: Final[Callable[[list[Node], slice], list[Node]]] = list.__getitem__
 """A slice of a state. In brackets it would cost twice that: a subclass is asked for its method."""
-
-Getter = Callable[[Sequence[Node]], Sequence[Node]]
 
 
 class Template:
@@ -101,8 +98,7 @@ class Shape:
     Attributes:
         kinds: the types of the values.
         names: the attributes.
-        walked: gets, from a state, the values that the survey looks at; None: there are none.
-        referring: the positions of these values in the state.
+        referring: the positions in a state of the values that the survey looks at.
         values: where in a state the values are.
         strings, ints, bools, nones, floats, others: numbers of the values that are that.
         odd: those of `others` and `strings`.
@@ -116,17 +112,8 @@ class Shape:
 
     __slots__ = (
         *("bools", "call", "floats", "ints", "kinds", "leaves", "links", "names", "nones", "odd"),
-        *(
-            "others",
-            "referring",
-            "special",
-            "stem",
-            "strings",
-            "takes_links",
-            "templates",
-            "unlinked",
-        ),
-        *("values", "walked"),
+        *("others", "referring", "special", "stem", "strings", "takes_links", "templates"),
+        *("unlinked", "values"),
     )
 
     def __init__(
@@ -147,21 +134,20 @@ class Shape:
         self.odd = sorted([*self.strings, *self.others])
         self.leaves: list[Leaf | None] = [None] * len(names)
         self.referring = [2 * at + 1 for at, kind in enumerate(kinds) if kind not in ATOMS]
-        self.walked = getter(self.referring) if self.referring else None
         self.stem: Stem | None = None
         self.takes_links: bool | None = None
         self.special = False
         self.unlinked: dict[int, Shape] = {}
         self.templates: list[Template | None] = [None] * 4
 
-    def name_in(self, state: Sequence[Node], value: Node) -> str:
+    def name_in(self, state: list[Node], value: Node) -> str:
         """The attribute that a value is of."""
         for at in self.referring:
             if state[at] is value:
                 break
         return self.names[at >> 1]
 
-    def places_of(self, state: Sequence[Node], value: Node) -> int:
+    def places_of(self, state: list[Node], value: Node) -> int:
         """The numbers of the attributes that are a value, as bits."""
         found = 0
         for at in self.referring:
@@ -183,13 +169,6 @@ class Shape:
             words.append(f"{name}={quote}{_HOLE}{quote}")
         made = self.templates[2 * shell + quotes] = Template(opening, words)
         return made
-
-
-def getter(places: list[int]) -> Getter:
-    """Gets what is in these places, as a sequence even if it is one."""
-    if len(places) == 1:
-        return itemgetter(slice(places[0], places[0] + 1))
-    return itemgetter(*places)
 
 
 def places_in(bits: int) -> list[int]:

@@ -206,7 +206,7 @@ class Survey:
                         hints[key] = name
                     else:
                         name = hints.get(key)
-                if shape is not None and (shape.walked is None or self._is_done(node, shape)):
+                if shape is not None and self._is_done(node, shape):
                     order.append(node)
                     looks.append(shape)
                     hinted.append(name)
@@ -215,12 +215,12 @@ class Survey:
                 if shape is None:
                     kids = self._enter(kind, node, key)
                 else:
-                    state = node.steps[1]
+                    state: list[Node] = node.steps[1]
                     if again:
                         opened[key] = len(order)
                     if met is None or id(state) in met:
                         opened[id(state)] = len(order)
-                    kids = iter(shape.walked(state))  # type: ignore[misc]  # it is not None
+                    kids = iter([state[at] for at in shape.referring])
                 holder, holder_shape, holder_hint, turn = node, shape, name, -1
                 break
             else:

@@ -31,10 +31,15 @@ class Variables:
 
     `naming.Names` does the same for both text forms; this one remembers what it made of each
     hint, because an image has many objects of few names.
+
+    Parameters:
+        taken: names that are not to be given. It gets those that are.
     """
 
     def __init__(self, taken: set[str]):
         self._taken = taken
+        # Of the names in `taken` that end in a number, what comes before it
+        self._bases = {name.rstrip(_DIGITS) for name in taken if name[-1].isdigit()}
         self._stems: dict[str, Stem] = {}  # of hints and stems that came twice
         self._hints: dict[int, str] = {}
         self._starts: dict[str, str] = {}  # of hints that end in a number, what comes before it
@@ -64,6 +69,10 @@ class Variables:
         if not (may_be and self._is_numbered(text)):
             taken.add(text)
         if len(taken) > size:
+            if start:
+                self._bases.add(start)
+            elif text[-1].isdigit():
+                self._bases.add(text.rstrip(_DIGITS))
             return text
         return self.next(self._stem(hint, text, 1))
 
@@ -91,17 +100,24 @@ class Variables:
         if stem.count == 0:
             stem.count = 1
             if stem.text not in taken:
-                taken.add(stem.text)
+                self._take(stem.text)
                 return stem.text
         while True:
             stem.count += 1
             name = f"{stem.text}{stem.count}"
+            if not stem.ends_in_digit and stem.text not in self._bases:
+                return name  # nobody else's name is this stem with a number
             if name not in taken:
                 if not stem.ends_in_digit:
                     return name
                 if not self._is_numbered(name):
-                    taken.add(name)  # its number begins who knows where
+                    self._take(name)  # its number begins who knows where
                     return name
+
+    def _take(self, name: str) -> None:
+        self._taken.add(name)
+        if name[-1].isdigit():
+            self._bases.add(name.rstrip(_DIGITS))
 
     def _stem(self, hint: str, text: str, count: int) -> Stem:
         """The record for a stem, found by a hint from now on."""
