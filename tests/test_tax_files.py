@@ -21,7 +21,7 @@ GOLDEN = sorted((HERE / "data").glob("*.tax"))
 OURS = [path for path in GOLDEN if not path.name.startswith("hand_")]
 DOCUMENT = (HERE.parent / "docs" / "tax.md").read_text(encoding="utf-8")
 WORKED = re.findall(r"^```xml\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
-SCHEMA = HERE.parent / "tapkit" / "image" / "tax" / "tax.rng"
+SCHEMA = pathlib.Path(tax.__file__).parent / "tax.rng"
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
