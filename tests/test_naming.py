@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tapkit.image.naming import Names, identifier, names, root_hint, shared
 from tapkit.image.nodes import NEWOBJ, STATE, Dict, Global, Image, Object
-from tapkit.image.tas.variables import Variables
+from tapkit.image.tas.variables import Numbers, Variables
 
 NCNAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
@@ -154,3 +154,13 @@ def check_variables(random):
     stem = variables.stem_of_class(Global("m", "Box"))
     found += [variables.next(stem) for _ in range(30)]
     assert len(set(found) | known) == len(found) + len(known)
+
+
+def test_numbers_far_apart_take_no_more_memory_than_near_ones():
+    """Names whose numbers double: what is kept for each number must not reach to the largest."""
+    numbers = Numbers()
+    far = [1 << bit for bit in range(30)]
+    assert all(numbers.add(number) for number in [*far, *range(3001, 9000, 2)])
+    assert not any(numbers.add(number) for number in [*far, *range(3001, 9000, 2)])
+    assert 2999 not in numbers and 9001 not in numbers and 3001 in numbers and 1 << 29 in numbers
+    assert len(numbers._near) < 1 << 20

@@ -7,42 +7,79 @@ from tapkit.image.nodes import Global
 
 _MOST = 10_000  # hints that are remembered
 _DIGITS = "0123456789"
-_LONGEST_NUMBER = 18  # digits of a number that may have been handed out
+_FEW = 64
+_SPARSEST = 32  # bytes for a number; in a set it takes more
+_LONGEST_NUMBER = 9  # digits of what counts as a number: no image has so many objects
 
 
 class Stem:
     """What some variables are called, but for the number behind it.
 
     Attributes:
+        base: the text up to a number of its own.
         count: the last number. Names with numbers up to it were given, by `next` or before:
             they need not be remembered one by one.
     """
 
-    __slots__ = ("count", "ends_in_digit", "text")
+    __slots__ = ("base", "count", "text")
 
     def __init__(self, text: str, count: int):
         self.text = text
+        self.base = text.rstrip(_DIGITS)
         self.count = count
-        self.ends_in_digit = text[-1].isdigit()
+
+
+class Numbers:
+    """A set of numbers: of those that are near each other, a byte takes the place of an object."""
+
+    __slots__ = ("_far", "_near", "_room")
+
+    def __init__(self) -> None:
+        self._near = bytearray(_FEW)
+        self._room = _FEW  # to what length `_near` may grow: it must not be nearly empty
+        self._far: set[int] = set()  # those beyond `_near`
+
+    def add(self, number: int) -> bool:
+        """Add a number; False if it was there."""
+        if number in self:
+            return False
+        near = self._near
+        self._room += _SPARSEST
+        if len(near) <= number <= 2 * len(near) <= self._room:
+            near.extend(bytes(len(near) + 1))
+            for far in [far for far in self._far if far < len(near)]:
+                self._far.remove(far)
+                near[far] = 1
+        if number < len(near):
+            near[number] = 1
+        else:
+            self._far.add(number)
+        return True
+
+    def __contains__(self, number: int) -> bool:
+        near = self._near
+        return near[number] == 1 if number < len(near) else number in self._far
 
 
 class Variables:
     """Hands out variable names, each once.
 
     `naming.Names` does the same for both text forms; this one remembers what it made of each
-    hint, because an image has many objects of few names.
+    hint, because an image has many objects of few names, and of names with a number no more
+    than the number.
 
     Parameters:
-        taken: names that are not to be given. It gets those that are.
+        taken: names that are not to be given.
     """
 
     def __init__(self, taken: set[str]):
         self._taken = taken
-        # Of the names in `taken` that end in a number, what comes before it
-        self._bases = {name.rstrip(_DIGITS) for name in taken if name[-1].isdigit()}
+        self._numbers: dict[str, Numbers] = {}  # by what comes before them
         self._stems: dict[str, Stem] = {}  # of hints and stems that came twice
         self._hints: dict[int, str] = {}
         self._starts: dict[str, str] = {}  # of hints that end in a number, what comes before it
+        for name in taken:
+            self._take(name, name.rstrip(_DIGITS))
 
     def stem_of_class(self, call: Global) -> Stem:
         """For objects that have no name but their class's: what `next` takes."""
@@ -63,18 +100,26 @@ class Variables:
         base = hint.rstrip(_DIGITS)
         start = self._start(base) if len(base) < len(hint) <= LONGEST else ""
         text = start + hint[len(base) :] if start else identifier(hint)
-        taken = self._taken
-        size = len(taken)
-        may_be = start in self._stems if start else text[-1].isdigit()
-        if not (may_be and self._is_numbered(text)):
-            taken.add(text)
-        if len(taken) > size:
-            if start:
-                self._bases.add(start)
-            elif text[-1].isdigit():
-                self._bases.add(text.rstrip(_DIGITS))
+        if self._take(text, start or text.rstrip(_DIGITS)):
             return text
         return self.next(self._stem(hint, text, 1))
+
+    def next(self, stem: Stem) -> str:
+        """The next name with a stem."""
+        text, base = stem.text, stem.base
+        if stem.count == 0:
+            stem.count = 1
+            if self._take(text, base):
+                return text
+        numbers = self._numbers.get(text)
+        while True:
+            stem.count += 1
+            name = f"{text}{stem.count}"
+            if len(base) < len(text):
+                if self._take(name, base):  # its number begins who knows where
+                    return name
+            elif numbers is None or stem.count not in numbers:
+                return name
 
     def _start(self, base: str) -> str:
         """`numbered_start`, remembered: `user 1`, `user 2`, ... are many."""
@@ -85,39 +130,25 @@ class Variables:
                 self._starts[base] = start
         return start
 
-    def _is_numbered(self, text: str) -> bool:
-        """Whether a name was handed out by `next`, which notes no more than the last number."""
-        base = text.rstrip(_DIGITS)
+    def _take(self, name: str, base: str) -> bool:
+        """Note that a name is given; False if it was given before.
+
+        Parameters:
+            base: what comes before the number that it ends in.
+        """
+        digits = name[len(base) :]
+        if not digits or digits[0] == "0" or len(digits) > _LONGEST_NUMBER:
+            size = len(self._taken)
+            self._taken.add(name)
+            return len(self._taken) > size
+        number = int(digits)
         stem = self._stems.get(base)
-        if stem is None or stem.text != base:
+        if stem is not None and stem.text == base and 1 < number <= stem.count:
             return False
-        digits = text[len(base) :]
-        return digits[0] != "0" and len(digits) < _LONGEST_NUMBER and 1 < int(digits) <= stem.count
-
-    def next(self, stem: Stem) -> str:
-        """The next name with a stem."""
-        taken = self._taken
-        if stem.count == 0:
-            stem.count = 1
-            if stem.text not in taken:
-                self._take(stem.text)
-                return stem.text
-        while True:
-            stem.count += 1
-            name = f"{stem.text}{stem.count}"
-            if not stem.ends_in_digit and stem.text not in self._bases:
-                return name  # nobody else's name is this stem with a number
-            if name not in taken:
-                if not stem.ends_in_digit:
-                    return name
-                if not self._is_numbered(name):
-                    self._take(name)  # its number begins who knows where
-                    return name
-
-    def _take(self, name: str) -> None:
-        self._taken.add(name)
-        if name[-1].isdigit():
-            self._bases.add(name.rstrip(_DIGITS))
+        numbers = self._numbers.get(base)
+        if numbers is None:
+            numbers = self._numbers[base] = Numbers()
+        return numbers.add(number)
 
     def _stem(self, hint: str, text: str, count: int) -> Stem:
         """The record for a stem, found by a hint from now on."""
