@@ -41,19 +41,22 @@ class Numbers:
 
     def add(self, number: int) -> bool:
         """Add a number; False if it was there."""
-        if number in self:
-            return False
         near = self._near
-        self._room += _SPARSEST
-        if len(near) <= number <= 2 * len(near) <= self._room:
+        if number >= len(near):
+            if number in self._far:
+                return False
+            if number > 2 * len(near) or 2 * len(near) > self._room:
+                self._far.add(number)
+                self._room += _SPARSEST
+                return True
             near.extend(bytes(len(near) + 1))
             for far in [far for far in self._far if far < len(near)]:
                 self._far.remove(far)
                 near[far] = 1
-        if number < len(near):
-            near[number] = 1
-        else:
-            self._far.add(number)
+        if near[number]:
+            return False
+        near[number] = 1
+        self._room += _SPARSEST
         return True
 
     def __contains__(self, number: int) -> bool:
@@ -98,7 +101,11 @@ class Variables:
         if known is not None:
             return self.next(known)
         base = hint.rstrip(_DIGITS)
-        start = self._start(base) if len(base) < len(hint) <= LONGEST else ""
+        start: str | None = ""
+        if len(base) < len(hint) <= LONGEST:
+            start = self._starts.get(base)
+            if start is None:
+                start = self._start(base)
         text = start + hint[len(base) :] if start else identifier(hint)
         if self._take(text, start or text.rstrip(_DIGITS)):
             return text
@@ -122,12 +129,10 @@ class Variables:
                 return name
 
     def _start(self, base: str) -> str:
-        """`numbered_start`, remembered: `user 1`, `user 2`, ... are many."""
-        start = self._starts.get(base)
-        if start is None:
-            start = numbered_start(base)
-            if len(self._starts) < _MOST:
-                self._starts[base] = start
+        """`numbered_start`, to be remembered: `user 1`, `user 2`, ... are many."""
+        start = numbered_start(base)
+        if len(self._starts) < _MOST:
+            self._starts[base] = start
         return start
 
     def _take(self, name: str, base: str) -> bool:
