@@ -12,8 +12,8 @@ IMAGE = """
     nodes machine literals actions popped opcodes decompile encoded assemble naming
     tax/builder tax/learned tax/line tax/patterns tax/plans tax/quick tax/rows tax/simple tax/tags
     tax/taking tax/writer
-    tas/events tas/fast tas/instances tas/links tas/patterns tas/shapes tas/survey tas/tokens
-    tas/variables tas/writer
+    tas/events tas/expressions tas/fast tas/instances tas/links tas/patterns tas/shapes tas/survey
+    tas/tokens tas/variables tas/writer
 """
 
 

@@ -20,6 +20,7 @@ from tapkit.image.tas.variables import Stem
 from tapkit.image.tas.words import LINKS
 
 if TYPE_CHECKING:
+    from tapkit.image.tas.expressions import Expressions
     from tapkit.image.tas.writer import Writer
 
 _LONG: Final = 90  # a string of so many characters is not wrapped if they are ASCII; see also SHORT
@@ -318,7 +319,9 @@ def _joined(pieces: list[str], name: str, values: list[str]) -> str:
     return "".join(pieces)
 
 
-def attributes(writer: Writer, state: Dict, links: Collection[int] = ()) -> list[tuple[str, Expr]]:
+def attributes(
+    writer: Expressions, state: Dict, links: Collection[int] = ()
+) -> list[tuple[str, Expr]]:
     """Attributes as keyword arguments. A link that is not at the end keeps its place by a None."""
     found: list[tuple[str, Expr]] = []
     missing: list[tuple[str, Expr]] = []
