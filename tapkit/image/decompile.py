@@ -81,7 +81,7 @@ def decompile(data: bytes, buffers: Iterable[Any] | None = None) -> Image:
     """
     data = bytes(data)
     kept = None if buffers is None else list(buffers)
-    machine = Machine(data, [], kept, in_place=True)
+    machine = Machine(data, [], kept)
     try:
         position = _run(machine)
     except (SparseMemoError, FilledInsideError):

@@ -27,11 +27,11 @@ class SparseMemoError(Exception):
 
 
 class FilledInsideError(Exception):
-    """A dict is filled while it is being filled: the machine must start again, not in place."""
+    """A dict is filled while it is being filled: as SparseMemoError, for then none is in place."""
 
 
 class SparseDict(dict[int, Node]):
-    """A memo whose ids leave gaps."""
+    """A memo whose ids leave gaps, of a machine that fills nothing in place."""
 
     def append(self, node: Node) -> None:
         """As MEMOIZE: the id is the number of ids in use."""
@@ -40,6 +40,9 @@ class SparseDict(dict[int, Node]):
 
 class Machine:
     """The state of a pickle being read.
+
+    Unless its memo is a SparseDict, the stack above a MARK may be the Dict beneath it, which so
+    is filled in place. Else what is above a MARK is a list of its own.
 
     Attributes:
         data: the whole stream.
@@ -55,14 +58,10 @@ class Machine:
         takes_back: whether anything was popped or duplicated, so that `met` says too much or
             too little of what is shared.
         rebuilt: objects made twice for a cycle through their arguments.
-        in_place: whether the stack above a MARK may be the Dict beneath it, which so needs not
-            be filled any more at the end. Else what is above a MARK is a list of its own.
         looked: how many stacks `beware_of` has looked at.
     """
 
-    def __init__(
-        self, data: bytes, memo: Any, buffers: Iterable[Any] | None, in_place: bool = False
-    ):
+    def __init__(self, data: bytes, memo: Any, buffers: Iterable[Any] | None):
         self.data = data
         self.stack: list[Node] = []
         self.below: list[list[Node]] = []
@@ -76,7 +75,6 @@ class Machine:
         self.takes_back = False
         self.buffers = None if buffers is None else iter(buffers)
         self.taken = 0
-        self.in_place = in_place
         self.looked = 0
 
     def take_marked(self) -> list[Node]:
@@ -94,7 +92,7 @@ class Machine:
             FilledInsideError: it is, which no pickler does; or it would take too long to know.
         """
         # Where it is filled in place it could only be met again by fetching it.
-        if not self.in_place or id(target) not in self.met:
+        if type(self.memo) is SparseDict or id(target) not in self.met:
             return
         self.looked += len(self.below)
         if self.looked > _MOST_LOOKS or any(target is each for each in (*self.below, self.stack)):

@@ -76,7 +76,7 @@ class Leaf:
         keys = self._keys
         if len(node) != 2 * len(keys):
             return None
-        found = self._pieces
+        found = self._pieces  # what was filled in before is filled in anew
         at = 0
         for known in keys:
             key, number = node[at], node[at + 1]
@@ -194,7 +194,7 @@ class Shapes:
 
     def of(self, call: Global, state: Dict) -> Shape | None:
         """The shape of an instance with this state; None if it can't be written as keywords."""
-        names, kinds = state[::2], [type(value) for value in state[1::2]]
+        names, kinds = part_of(state, NAMES), [type(value) for value in part_of(state, VALUES)]
         if {type(name) for name in names} != {str}:
             return None
         key = (id(call), *kinds, *names)

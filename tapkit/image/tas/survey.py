@@ -228,7 +228,7 @@ class Survey:
                     self._leave(holder)
                 else:
                     if opened:
-                        key = id(holder)
+                        key = id(holder)  # and no `pop`: see `Instances._taken`
                         if key in opened:
                             del opened[key]
                         key = id(holder.steps[1])
